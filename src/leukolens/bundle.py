@@ -1,0 +1,209 @@
+"""The shippable model: one file that holds an ONNX graph and a card that says what it is.
+
+A bundle is a plain ZIP (stored, fixed dates, so equal content gives equal bytes) with two members:
+``card.json`` and ``classifier.onnx``. Nothing in it is executable; nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field
+from importlib import resources
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from leukolens.errors import BundleError
+from leukolens.taxonomy import CLASS_KEYS
+
+CARD_MEMBER = "card.json"
+CLASSIFIER_MEMBER = "classifier.onnx"
+LARGEST_MEMBER = 64 * 2**20
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Framing(_Part):
+    """How an image becomes the crop that the network sees."""
+
+    size: int = Field(112, ge=32, le=512, description="side of the crop, in pixels")
+    context: float = Field(
+        2.0, gt=1.0, le=6.0, description="side of the framed square over the nucleus's extent"
+    )
+    white_balance: bool = Field(True, description="scale each channel so that the background is white")
+    whole_image: bool = Field(False, description="squeeze the whole image instead of framing one cell")
+
+
+class Judgement(_Part):
+    """When an answer is safe to give."""
+
+    temperature: float = Field(1.0, gt=0, description="logits are divided by it before the softmax")
+    accept_above: float = Field(0.0, ge=0, le=1, description="probability from which a cell is accepted")
+    accepted_accuracy: float | None = Field(
+        None, description="accuracy above the threshold, on validation groups"
+    )
+    accepted_share: float | None = Field(
+        None, description="share of cells above the threshold, on validation groups"
+    )
+    chosen_on: str = Field("", description="the groups that temperature and threshold were chosen on")
+
+
+class LearnedFrom(_Part):
+    """One data set that a bundle learned from."""
+
+    name: str
+    lab: str
+    licence: str
+    permissive: bool
+    splits: list[str]
+    images: int
+    groups: int
+    groups_sha256: str = Field(description="sha256 of the sorted group names, one a line")
+    left_out: str = ""
+
+
+class Figure(_Part):
+    """One measured figure, with the interval that goes with it."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    command: str = ""
+
+
+class Card(_Part):
+    """What a bundle is, in words and numbers that anyone can check."""
+
+    schema_: Literal["leukolens.bundle/1"] = Field(default="leukolens.bundle/1", alias="schema")
+    name: str
+    leukolens: str = Field(description="version of the code that made it")
+    commit: str = ""
+    created: str = Field("", description="ISO 8601 date, UTC")
+    network: str
+    parameters: int
+    recipe: str
+    recipe_sha256: str
+    seed: int
+    classes: list[str]
+    framing: Framing
+    judgement: Judgement
+    learned_from: list[LearnedFrom]
+    figures: list[Figure] = []
+    code_licence: str = "Apache-2.0"
+    bytes_per_part: dict[str, int] = {}
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _known_classes(self) -> Card:
+        unknown = [key for key in self.classes if key not in CLASS_KEYS]
+        if unknown or len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"classes {self.classes} are not a set of taxonomy keys")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle in memory.
+
+    Attributes:
+        card: What it is.
+        classifier: The ONNX graph's bytes. Input ``crops``: float32 (n, 3, size, size), RGB, as
+            ``value / 127.5 - 1``. Output ``logits``: float32 (n, classes). Output ``activation``
+            (networks with a ``pool`` head only): float32 (n, classes, h, w), the exact class
+            activation maps, whose mean over h and w plus the bias is ``logits``.
+        sha256: Digest of the file, lower-case hexadecimal.
+    """
+
+    card: Card
+    classifier: bytes = field(repr=False)
+    sha256: str
+
+
+def pack(card: Card, classifier: bytes) -> bytes:
+    """The bundle file's bytes; equal arguments give equal bytes."""
+    card = card.model_copy(update={"bytes_per_part": {CLASSIFIER_MEMBER: len(classifier)}})
+    text = json.dumps(card.model_dump(by_alias=True), indent=2, ensure_ascii=False) + "\n"
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in ((CARD_MEMBER, text.encode()), (CLASSIFIER_MEMBER, classifier)):
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+    return buffer.getvalue()
+
+
+def save(card: Card, classifier: bytes, path: Path) -> Bundle:
+    """Writes the bundle so that a reader sees the old file or the new one, never a part.
+
+    Raises:
+        BundleError: Where the file cannot be written.
+    """
+    content = pack(card, classifier)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise BundleError(
+            f"{path} cannot be written ({error.strerror})", "Free some space or choose another path"
+        ) from error
+    return unpack(content, str(path))
+
+
+def unpack(content: bytes, origin: str) -> Bundle:
+    """The bundle in these bytes; ``origin`` names them in errors.
+
+    Raises:
+        BundleError: Where they are no bundle, a damaged one, or one of a later schema.
+    """
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            for name in (CARD_MEMBER, CLASSIFIER_MEMBER):
+                if archive.getinfo(name).file_size > LARGEST_MEMBER:
+                    raise BundleError(f"{origin}: {name} is too large for a bundle", "Get the bundle again")
+            card_text, classifier = archive.read(CARD_MEMBER), archive.read(CLASSIFIER_MEMBER)
+    except (zipfile.BadZipFile, KeyError, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        raise BundleError(
+            f"{origin} is no Leukolens bundle, or a damaged one", "Export it or fetch it again"
+        ) from error
+    try:
+        card = Card.model_validate_json(card_text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "card"
+        raise BundleError(
+            f"{origin}: its card does not fit this version ({where}: {first['msg']})",
+            "Use the Leukolens version that wrote it, or export it again",
+        ) from error
+    return Bundle(card, classifier, hashlib.sha256(content).hexdigest())
+
+
+def load(path: Path | None = None) -> Bundle:
+    """The bundle in this file, or the one that ships with the package.
+
+    Raises:
+        BundleError: Where there is none, or it is damaged.
+    """
+    if path is None:
+        shipped = resources.files("leukolens.bundles").joinpath("default.leukolens")
+        if not shipped.is_file():
+            raise BundleError(
+                "this installation ships no bundle", "Install a release, or name a bundle with --bundle"
+            )
+        return unpack(shipped.read_bytes(), "the shipped bundle")
+    try:
+        return unpack(path.read_bytes(), str(path))
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror})", "Check the bundle's path") from error

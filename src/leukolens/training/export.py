@@ -1,0 +1,316 @@
+"""From a training run to a bundle: ONNX, checked logit by logit, with a card that says what it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import subprocess
+import warnings
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import leukolens
+from leukolens import bundle
+from leukolens.bundle import Bundle, Card, Figure, Judgement, LearnedFrom
+from leukolens.datasets.catalogue import NAMES, dataset_class
+from leukolens.errors import TrainingError
+from leukolens.evaluation.calibration import accept_threshold, fit_temperature, softmax
+from leukolens.evaluation.predictions import Predictions
+from leukolens.models.resnet import ResNet
+from leukolens.reading.engine import Engine
+from leukolens.training import checkpoint
+from leukolens.training.augment import centre
+from leukolens.training.checkpoint import AVERAGE, NETWORK
+from leukolens.training.crops import Crops, framed, samples_of
+from leukolens.training.loop import build
+from leukolens.training.recipe import Recipe
+from leukolens.training.run import Run
+from leukolens.training.session import split
+
+CLOSE = 1e-4
+OPSET = 18
+SPOT_CHECK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the comparison of ONNX Runtime with torch found.
+
+    Attributes:
+        logits: float32 (n, classes), by ONNX Runtime.
+        difference: Largest absolute difference of a logit.
+        images: How many images were compared, each at batch 1 and 7.
+    """
+
+    logits: NDArray[np.float32]
+    difference: float
+    images: int
+
+
+class _WithActivation(nn.Module):
+    """Gives logits and, from a *pool* head, the class activation maps."""
+
+    def __init__(self, network: ResNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        features = self.network.forward_features(crops)
+        logits = self.network.forward_head(features)
+        return (logits, self.network.activation(features)) if self.network.head == "pool" else (logits,)
+
+
+def trained(run: Run, epoch: int | None = None) -> ResNet:
+    """The network of a run's chosen epoch, averaged weights where there are any, ready to answer.
+
+    Raises:
+        TrainingError: Where that epoch's checkpoint was not kept.
+    """
+    number = epoch or run.best()
+    if not run.of_epoch(number).with_suffix(".json").is_file():
+        raise TrainingError(
+            f"{run.folder} kept no checkpoint of epoch {number}", 'Train with checkpoints.keep = "all"'
+        )
+    tensors, _ = checkpoint.load(run.of_epoch(number))
+    network = build(run.recipe())
+    network.load_state_dict(checkpoint.part(tensors, AVERAGE) or checkpoint.part(tensors, NETWORK))
+    return network.eval()
+
+
+def to_onnx(network: ResNet, size: int) -> bytes:
+    """The network as an ONNX graph: ``crops`` -> ``logits`` and, from a *pool* head, ``activation``."""
+    names = ["logits", "activation"] if network.head == "pool" else ["logits"]
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            _WithActivation(network).eval(),
+            (torch.zeros(2, 3, size, size),),
+            input_names=["crops"],
+            output_names=names,
+            dynamic_shapes={"crops": {0: torch.export.Dim("images")}},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise TrainingError("torch wrote no ONNX graph", "Use the torch version of constraints.txt")
+    return _without_traces(program.model_proto)
+
+
+def _without_traces(model: onnx.ModelProto) -> bytes:
+    """The graph without the exporter's notes, which hold stack traces and paths of the machine."""
+    for noted in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        del noted.metadata_props[:]
+        noted.doc_string = ""
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def compare(network: ResNet, engine: Engine, inputs: Tensor) -> Checked:
+    """Runs images through torch and ONNX Runtime, the latter at batch 1 and 7.
+
+    Args:
+        network: In evaluation mode.
+        engine: Of the exported graph.
+        inputs: (n, 3, size, size) of -1 to 1.
+
+    Raises:
+        TrainingError: Where a class differs, or a logit by more than 1e-4.
+    """
+    with torch.inference_mode():
+        expected = torch.cat([network(piece) for piece in torch.split(inputs, 64)]).numpy()
+    answers = {}
+    for batch in (1, 7):
+        pieces = [engine.logits(piece.numpy()) for piece in torch.split(inputs, batch)]
+        answers[batch] = np.concatenate(pieces)
+    difference = max(float(np.abs(answer - expected).max()) for answer in answers.values())
+    changed = sum(int((answer.argmax(1) != expected.argmax(1)).sum()) for answer in answers.values())
+    if changed or difference > CLOSE:
+        raise TrainingError(
+            f"ONNX Runtime disagrees with torch ({changed} classes differ, logits by up to {difference:.2g})",
+            "Do not ship this bundle; try other versions of torch and onnxruntime",
+        )
+    return Checked(answers[7], difference, len(inputs))
+
+
+def judge(logits: NDArray[np.float32], crops: Crops, classes: list[str], chosen_on: str) -> Judgement:
+    """Temperature and acceptance threshold from held-out images."""
+    temperature = fit_temperature(logits, crops.truth)
+    predictions = Predictions(
+        tuple(classes),
+        tuple(sample.path.name for sample in crops.samples),
+        tuple(sample.group for sample in crops.samples),
+        crops.truth,
+        softmax(logits.astype(np.float64), temperature),
+    )
+    accepted = accept_threshold(predictions)
+    return Judgement(
+        temperature=temperature,
+        accept_above=accepted.threshold,
+        accepted_accuracy=accepted.accuracy,
+        accepted_share=accepted.coverage,
+        chosen_on=chosen_on,
+    )
+
+
+def export_run(
+    folder: Path,
+    out: Path,
+    *,
+    root: Path,
+    cache: Path | None = None,
+    judgement: Path | None = None,
+    epoch: int | None = None,
+    figures: tuple[Figure, ...] = (),
+) -> Bundle:
+    """Exports a run's chosen checkpoint.
+
+    Args:
+        folder: The run.
+        out: The bundle's file.
+        root: The folder of data sets, for the images to check on.
+        cache: Folder of framed crops.
+        judgement: What a cross-fit wrote; where None, ``judgement.json`` in the run's folder if there is
+            one, else temperature and threshold come from the run's own held-out photographs.
+        epoch: Which epoch; where None, the one that the cross-fit chose, else the run's own best.
+        figures: Measured figures for the card.
+
+    Raises:
+        TrainingError: Where the run is not finished, held nothing out and no judgement is given, or ONNX
+            Runtime disagrees with torch.
+    """
+    run = Run(folder)
+    recipe = run.recipe()
+    beside = folder / "judgement.json"
+    source = judgement or (beside if beside.is_file() else None)
+    judged, chosen_epoch = read_judgement(source) if source else (None, None)
+    network = trained(run, epoch or chosen_epoch)
+    graph = to_onnx(network, recipe.framing.size)
+    crops = framed(
+        samples_of(recipe, root), recipe.classes, recipe.framing, margin=recipe.augment.margin, cache=cache
+    )
+    teach, held_out = split(crops, recipe)
+    if judged is None and not len(held_out):
+        raise TrainingError(
+            f"{folder} held no photographs out, so nothing says when its answers are safe",
+            "Give the judgement that `leukolens train --cross-fit` wrote, with --judgement",
+        )
+    shown = held_out if len(held_out) else _sample(teach, recipe.seed)
+    inputs = centre(torch.from_numpy(shown.pixels), recipe.framing.size, recipe.augment.margin)
+    card = _card(recipe, network, judged or Judgement.model_validate({}), teach, figures)
+    checked = compare(network, Engine(bundle.unpack(bundle.pack(card, graph), str(out))), inputs)
+    if judged is None:
+        groups = len({sample.group for sample in held_out.samples})
+        fold = f"fold {recipe.validation.fold} of {recipe.validation.folds}"
+        chosen_on = f"{len(held_out)} images of {groups} groups held out of training ({fold})"
+        judged = judge(checked.logits, held_out, recipe.classes, chosen_on)
+    return bundle.save(card.model_copy(update={"judgement": judged}), graph, out)
+
+
+def _sample(crops: Crops, seed: int) -> Crops:
+    index = np.random.default_rng(seed).permutation(len(crops))[:SPOT_CHECK]
+    return crops.take(np.sort(index))
+
+
+def _card(
+    recipe: Recipe, network: ResNet, judgement: Judgement, teach: Crops, figures: tuple[Figure, ...]
+) -> Card:
+    return Card(
+        name=f"{recipe.name}-{recipe.network.name}",
+        leukolens=leukolens.__version__,
+        commit=commit(),
+        created=datetime.now(UTC).date().isoformat(),
+        network=recipe.network.name,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        recipe=recipe.name,
+        recipe_sha256=recipe.digest(),
+        seed=recipe.seed,
+        classes=recipe.classes,
+        framing=recipe.framing,
+        judgement=judgement,
+        learned_from=learned_from(recipe, teach),
+        figures=list(figures),
+    )
+
+
+def learned_from(recipe: Recipe, teach: Crops) -> list[LearnedFrom]:
+    """One entry a data set: what of it taught the network, and under which licence."""
+    entries = []
+    for data in recipe.data:
+        named = data.name in NAMES
+        publication = dataset_class(data.name).publication if named else None
+        own = [sample for sample in teach.samples if data.name in sample.path.parts or not named]
+        groups = sorted({sample.group for sample in own})
+        entries.append(
+            LearnedFrom(
+                name=data.name if named else Path(data.name).name,
+                lab=own[0].lab if own else "",
+                licence=publication.licence if publication else "the user's own",
+                permissive=publication.permissive if publication else False,
+                splits=sorted(Counter(sample.split for sample in own)),
+                images=len(own),
+                groups=len(groups),
+                groups_sha256=hashlib.sha256("".join(f"{group}\n" for group in groups).encode()).hexdigest(),
+                left_out="the photographs of blood-cells TEST and others of the same fields"
+                if named and dataset_class(data.name).lab == "blood-cells"
+                else "",
+            )
+        )
+    return entries
+
+
+def commit() -> str:
+    """The commit of the checkout that runs, empty outside one."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=5,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return answer.stdout.strip()
+
+
+def write_judgement(judgement: Judgement, epoch: int, path: Path) -> None:
+    """Writes what cross-fitting chose, for `read_judgement`."""
+    document = {"epoch": epoch, "judgement": judgement.model_dump()}
+    checkpoint.write_atomically(path, (json.dumps(document, indent=1) + "\n").encode())
+
+
+def read_judgement(path: Path) -> tuple[Judgement, int]:
+    """The judgement and the epoch that cross-fitting chose.
+
+    Raises:
+        TrainingError: Where the file is none.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return Judgement.model_validate(document["judgement"]), int(document["epoch"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path} is no judgement of a cross-fit", "Name the judgement.json that it wrote"
+        ) from error
+
+
+def read_figures(path: Path) -> tuple[Figure, ...]:
+    """Measured figures for the card, from a JSON list.
+
+    Raises:
+        TrainingError: Where the file is none.
+    """
+    try:
+        return tuple(Figure.model_validate(entry) for entry in json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise TrainingError(
+            f"{path} holds no figures ({error})", "Write a JSON list of name, value, low, high, command"
+        ) from error
