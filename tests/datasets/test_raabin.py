@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from leukolens.datasets.manifest import manifest
+from leukolens.datasets.raabin import Raabin
+from leukolens.errors import DataError
+from leukolens.imaging.framing import Box
+
+BOXES = """image,object,xmin,ymin,xmax,ymax
+Monocyte/95-8-10-1_1000_1.jpg,WBC,10.4,20.0,300.6,400.0
+Monocyte/95-8-10-1_1000_1.jpg,Platelet,1.0,2.0,3.0,4.0
+Basophil/20190526_163446_1.jpg,RBC,341.0,451.0,513.0,574.0
+"""
+
+
+@pytest.fixture
+def pretended(tmp_path):
+    for name in manifest("raabin-500"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "boxes.csv").write_text(BOXES, encoding="utf-8")
+    return Raabin(tmp_path)
+
+
+def test_a_hundred_of_each_class(pretended):
+    assert Counter(sample.label for sample in pretended.samples()) == dict.fromkeys(pretended.classes, 100)
+
+
+def test_crops_of_one_photograph_and_photographs_of_one_cell_share_a_group(pretended):
+    group_of = {sample.path.stem: sample.group for sample in pretended.samples()}
+    assert group_of["95-5-4-1_113_1"] == group_of["95-5-4-1_113_2"]
+    assert group_of["95-5-4-1_130_2"] == group_of["95-5-5-1_144_2"]
+    assert group_of["95-8-3-1_160_1"] == group_of["95-8-3-1_97_1"] != group_of["95-8-3-1_101_1"]
+
+
+def test_boxes_are_looked_up_by_image_and_rounded(pretended):
+    path = pretended.root / "Monocyte" / "95-8-10-1_1000_1.jpg"
+    assert [(boxed.kind, boxed.box) for boxed in pretended.boxes(path)] == [
+        ("white_cell", Box(10, 20, 301, 400)),
+        ("platelet", Box(1, 2, 3, 4)),
+    ]
+    assert pretended.boxes(pretended.root / "Monocyte" / "95-8-10-1_1035_1.jpg") == ()
+
+
+@pytest.mark.parametrize("text", ["image,object\na,WBC\n", BOXES + "a.jpg,dust,1,2,3,4\n", BOXES + "a.jpg,WBC,x,2,3,4\n"])
+def test_a_table_of_boxes_that_cannot_be_read_is_named(pretended, text):
+    (pretended.root / "boxes.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"boxes\.csv cannot be read"):
+        pretended.boxes(pretended.root / "Monocyte" / "95-8-10-1_1000_1.jpg")
+
+
+@pytest.mark.data
+def test_every_real_image_has_a_white_cell_within_it(data_root):
+    raabin = Raabin(data_root / "raabin-500")
+    for sample in raabin.samples():
+        cells = [boxed.box for boxed in raabin.boxes(sample.path) if boxed.kind == "white_cell"]
+        assert cells
+        assert all(0 <= box.x0 < box.x1 <= 575 and 0 <= box.y0 < box.y1 <= 575 for box in cells)
