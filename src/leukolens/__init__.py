@@ -17,7 +17,7 @@ __all__ = ["Reader", "__version__"]
 def __getattr__(name: str) -> object:
     """Imports `Reader` when it is first asked for, so that ``import leukolens`` costs nothing."""
     if name == "Reader":
-        from leukolens.reading.reader import Reader  # noqa: PLC0415
+        from leukolens.reading.reader import Reader
 
         return Reader
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

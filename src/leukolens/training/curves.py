@@ -17,7 +17,8 @@ TRAIN, HELD_OUT = "#4c566a", "#d55e00"
 
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>body{{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}}
+<style>
+body{{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1b1f24}}
 img{{width:100%}}
 table{{border-collapse:collapse;font-variant-numeric:tabular-nums}}
 td,th{{padding:.2rem .9rem .2rem 0;text-align:right;border-bottom:1px solid #e4e7eb}}

@@ -1,0 +1,131 @@
+"""The journey of one image: decoded, framed, named, judged. Many images run beside each other."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from leukolens.bundle import Bundle, load
+from leukolens.errors import ImageError
+from leukolens.imaging.decode import decode
+from leukolens.imaging.framing import Box, frame
+from leukolens.reading.cell import Cell, ImageReading
+from leukolens.reading.classifier import Classifier
+from leukolens.reading.trust import decide
+from leukolens.taxonomy import CLASS_KEYS
+
+CHUNK = 16
+NO_NUCLEUS = "no nucleus found: nothing in the image is dense and large enough to be one"
+
+Source = Path | str | NDArray[np.uint8]
+
+
+class Reader:
+    """Names the white cell in images that hold one.
+
+    Example:
+        >>> from leukolens import Reader
+        >>> for reading in Reader().identify(["cell.png"]):
+        ...     print(reading.path, reading.status, [cell.label for cell in reading.cells])
+
+    Args:
+        bundle: A bundle or its file; None for the one that ships with the package.
+        threads: How many images are worked on at a time; None for one a processor.
+
+    Raises:
+        BundleError: Where there is no bundle there, or it is damaged.
+    """
+
+    def __init__(self, bundle: Path | str | Bundle | None = None, *, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be 1 or more, not {threads}")
+        self.bundle = bundle if isinstance(bundle, Bundle) else load(Path(bundle) if bundle else None)
+        self.threads = threads or processors()
+        self.classifier = Classifier(self.bundle)
+
+    def identify(self, sources: Iterable[Source]) -> Iterator[ImageReading]:
+        """One reading per source, in their order; a bad image gives a reading that says why it is bad.
+
+        Sources are taken as they are needed, a few dozen ahead, and nothing is kept behind: memory does
+        not grow with their number.
+
+        Args:
+            sources: Image files, or pixels as uint8 (height, width, 3), RGB. Pixels have no name and are
+                called ``array-0``, ``array-1`` and so on, by their place among the sources.
+
+        Raises:
+            BundleError: Where the bundle's graph cannot run.
+        """
+        numbered = enumerate(sources)
+        waiting: deque[Future[list[ImageReading]]] = deque()
+        with ThreadPoolExecutor(self.threads, thread_name_prefix="leukolens") as pool:
+            try:
+                while True:
+                    while len(waiting) < 2 * self.threads and (chunk := list(islice(numbered, CHUNK))):
+                        waiting.append(pool.submit(self._read, chunk))
+                    if not waiting:
+                        return
+                    yield from waiting.popleft().result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self, chunk: list[tuple[int, Source]]) -> list[ImageReading]:
+        framed = [self._frame(source, number) for number, source in chunk]
+        crops = [found[0] for found in framed if not isinstance(found, ImageReading)]
+        rows = iter(self.classifier.probabilities(np.stack(crops)) if crops else ())
+        return [
+            found
+            if isinstance(found, ImageReading)
+            else self._judged(named(source, number), found[1], next(rows))
+            for (number, source), found in zip(chunk, framed, strict=True)
+        ]
+
+    def _frame(self, source: Source, number: int) -> tuple[NDArray[np.uint8], Box] | ImageReading:
+        path = named(source, number)
+        try:
+            found = frame(pixels_of(source), self.bundle.card.framing)
+        except ImageError as error:
+            return ImageReading(path, "failed", error.reason)
+        # One image must never cost the others theirs, whatever is wrong with it or with us.
+        except Exception as error:
+            return ImageReading(path, "failed", f"could not be framed ({type(error).__name__}: {error})")
+        return ImageReading(path, "no_cell", NO_NUCLEUS) if found is None else found
+
+    def _judged(self, path: Path, box: Box, row: NDArray[np.float64]) -> ImageReading:
+        given = dict(zip(self.classifier.classes, row.tolist(), strict=True))
+        probabilities = {key: given[key] for key in CLASS_KEYS if key in given}
+        decision, reason = decide(probabilities, self.bundle.card.judgement)
+        return ImageReading(path, "ok", None, (Cell(box, probabilities, decision, reason),))
+
+
+def named(source: Source, number: int) -> Path:
+    """The path of a file, ``array-<number>`` for pixels."""
+    return Path(f"array-{number}") if isinstance(source, np.ndarray) else Path(source)
+
+
+def pixels_of(source: Source) -> NDArray[np.uint8]:
+    """The pixels of a file or of themselves, uint8 (height, width, 3).
+
+    Raises:
+        ImageError: Where the file cannot be decoded, or the array is no RGB image.
+    """
+    if not isinstance(source, np.ndarray):
+        return decode(Path(source))
+    if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or source.size == 0:
+        problem = f"is {source.dtype} of shape {source.shape}, not uint8 of shape (height, width, 3)"
+        raise ImageError(None, problem, "Convert it to 8-bit RGB")
+    return np.ascontiguousarray(source)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,67 @@
+"""Probabilities are the softmax of calibrated logits, whatever the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from scipy import special
+
+from leukolens.bundle import Bundle, Judgement
+from leukolens.reading.classifier import LARGEST_BATCH, Classifier, scaled, softmax
+
+WEIGHTS = np.array(
+    [[8, -4, -4], [-4, 8, -4], [-4, -4, 8], [4, 4, -8], [4, -8, 4], [-8, 4, 4], [-5, -5, -5]], np.float64
+)
+BIAS = 0.125
+
+
+def crops(count: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+
+
+def oracle(given: NDArray[np.uint8], temperature: float) -> NDArray[np.float64]:
+    colour = given.mean(axis=(1, 2), dtype=np.float64) / 127.5 - 1
+    return np.asarray(special.softmax((colour @ WEIGHTS.T + BIAS) / temperature, axis=1))
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+@pytest.mark.parametrize("count", [1, 2, LARGEST_BATCH, 2 * LARGEST_BATCH + 3])
+def test_probabilities(make_bundle: Callable[..., Bundle], count: int, temperature: float) -> None:
+    classifier = Classifier(make_bundle(judgement=Judgement(temperature=temperature)))
+    probabilities = classifier.probabilities(crops(count))
+    assert probabilities.dtype == np.float64
+    assert np.allclose(probabilities, oracle(crops(count), temperature), atol=1e-6)
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-12)
+
+
+def test_no_crops_give_no_rows(make_bundle: Callable[..., Bundle]) -> None:
+    assert Classifier(make_bundle()).probabilities(crops(0)).shape == (0, 7)
+
+
+def test_activation_goes_with_the_same_probabilities(make_bundle: Callable[..., Bundle]) -> None:
+    classifier = Classifier(make_bundle(judgement=Judgement(temperature=1.7)))
+    crop = crops(3)[2]
+    probabilities, maps = classifier.activation(crop)
+    assert np.allclose(probabilities, classifier.probabilities(crop[None])[0], atol=1e-12)
+    logits = maps.astype(np.float64).mean(axis=(1, 2)) + BIAS
+    assert np.allclose(special.softmax(logits / 1.7), probabilities, atol=1e-6)
+
+
+def test_crops_are_scaled_as_the_bundle_says() -> None:
+    crop = np.array([[[0, 127, 255]]], np.uint8)[None]
+    assert scaled(crop).shape == (1, 3, 1, 1)
+    assert scaled(crop).dtype == np.float32
+    assert np.allclose(scaled(crop).ravel(), [-1, 127 / 127.5 - 1, 1], atol=1e-7)
+
+
+@given(hnp.arrays(np.float32, (3, 5), elements=st.floats(-1e4, 1e4, width=32)))
+def test_softmax_is_scipys(logits: NDArray[np.float32]) -> None:
+    before = logits.copy()
+    assert np.allclose(softmax(logits), special.softmax(logits.astype(np.float64), axis=1), atol=1e-12)
+    assert np.array_equal(logits, before)
