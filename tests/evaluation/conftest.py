@@ -1,0 +1,146 @@
+"""Predictions from a seed or written out by hand, a reader that pretends, and a small data set."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leukolens.bundle import Bundle, Card, Framing, Judgement, LearnedFrom
+from leukolens.datasets.blood_cells import BloodCells
+from leukolens.datasets.labels import class_called
+from leukolens.evaluation.calibration import softmax
+from leukolens.evaluation.predictions import Predictions
+from leukolens.imaging.framing import Box
+from leukolens.reading.cell import Cell, ImageReading
+
+FOUR = ("neutrophil", "eosinophil", "lymphocyte", "monocyte")
+
+
+def _drawn(
+    seed: int = 0,
+    *,
+    photographs: tuple[int, ...] = (24, 13, 10, 4),
+    copies: int = 12,
+    classes: tuple[str, ...] = FOUR,
+    skill: float = 1.6,
+    lost: float = 0.03,
+) -> Predictions:
+    """Photographs with 1 to ``copies`` copies each that share an error; some images hold no cell."""
+    rng = np.random.default_rng(seed)
+    truth, groups, logits = [], [], []
+    for label, count in enumerate(photographs):
+        for photograph in range(count):
+            shared = rng.normal(0, 1, len(classes))
+            for _ in range(int(rng.integers(1, copies + 1))):
+                row = shared + rng.normal(0, 0.7, len(classes))
+                row[label] += skill
+                truth.append(label)
+                groups.append(f"lab/TEST/{classes[label].upper()}/{photograph}")
+                logits.append(1.7 * row)
+    probabilities = softmax(np.array(logits))
+    probabilities[rng.random(len(truth)) < lost] = np.nan
+    names = tuple(f"image-{index:04d}.jpeg" for index in range(len(truth)))
+    return Predictions(classes, names, tuple(groups), np.array(truth), probabilities)
+
+
+def _given(
+    rows: list[list[float]],
+    truth: list[int],
+    groups: list[str] | None = None,
+    classes: tuple[str, ...] = FOUR,
+) -> Predictions:
+    names = tuple(f"{index}.png" for index in range(len(truth)))
+    table = np.array(rows, dtype=np.float64).reshape(len(truth), len(classes))
+    return Predictions(classes, names, tuple(groups or names), np.array(truth, dtype=np.int64), table)
+
+
+@pytest.fixture(scope="session")
+def drawn() -> Callable[..., Predictions]:
+    """Makes predictions from a seed."""
+    return _drawn
+
+
+@pytest.fixture(scope="session")
+def given() -> Callable[..., Predictions]:
+    """Makes predictions written out by hand; every image is a group of its own unless told."""
+    return _given
+
+
+class Pretender:
+    """Answers by file name instead of by looking: right with a chance of ``skill``, the same every time."""
+
+    def __init__(self, classes: tuple[str, ...], skill: float = 0.85, taught: tuple[str, ...] = ()) -> None:
+        learned = [
+            LearnedFrom(
+                name=name,
+                lab=name,
+                licence="MIT",
+                permissive=True,
+                splits=["train"],
+                images=80,
+                groups=20,
+                groups_sha256="9" * 64,
+            )
+            for name in taught
+        ]
+        card = Card(
+            leukolens="0.1.0",
+            name="pretender",
+            network="resnet24",
+            parameters=1450000,
+            recipe="default",
+            recipe_sha256="c" * 64,
+            seed=3,
+            classes=list(classes),
+            framing=Framing(),
+            judgement=Judgement(temperature=1.1, accept_above=0.7, chosen_on="nothing"),
+            learned_from=learned,
+        )
+        self.bundle = Bundle(card, b"", "b" * 64)
+        self.skill = skill
+
+    def identify(self, sources: Iterable[Path]) -> Iterator[ImageReading]:
+        for path in sources:
+            if "broken" in path.name:
+                yield ImageReading(path, "failed", "is truncated or damaged")
+                continue
+            if "empty" in path.name:
+                yield ImageReading(path, "no_cell", "no nucleus found")
+                continue
+            rng = np.random.default_rng(zlib.crc32("/".join(path.parts[-2:]).encode()))
+            classes = self.bundle.card.classes
+            logits = rng.normal(0, 1, len(classes))
+            label = class_called(path.parent.name)
+            if label in classes and rng.random() < self.skill:
+                logits[classes.index(label)] += 3
+            values = dict(zip(classes, softmax(logits[None])[0].tolist(), strict=True))
+            decision = "accept" if max(values.values()) >= 0.7 else "review"
+            yield ImageReading(path, "ok", None, (Cell(Box(4, 3, 24, 23), values, decision, "because"),))
+
+
+@pytest.fixture(scope="session")
+def pretender() -> Callable[..., Pretender]:
+    """Makes a reader that never looks at an image."""
+    return Pretender
+
+
+@pytest.fixture(scope="session")
+def blood_cells(tmp_path_factory: pytest.TempPathFactory) -> BloodCells:
+    """A folder laid out as blood-cells: in TEST 12, 10, 9 and 4 photographs of four copies each."""
+    root = tmp_path_factory.mktemp("data") / "blood-cells"
+    rng = np.random.default_rng(0)
+    counts = {"NEUTROPHIL": 12, "EOSINOPHIL": 10, "LYMPHOCYTE": 9, "MONOCYTE": 4}
+    for split, copies in (("TRAIN", 1), ("TEST", 4), ("TEST_SIMPLE", 1)):
+        for label, photographs in counts.items():
+            folder = root / "images" / split / label
+            folder.mkdir(parents=True)
+            for source in range(photographs):
+                for copy in range(copies):
+                    pixels = rng.integers(120, 255, (30, 40, 3)).astype(np.uint8)
+                    Image.fromarray(pixels).save(folder / f"_{source}_{90000 + copy}.jpeg")
+    return BloodCells(root)
