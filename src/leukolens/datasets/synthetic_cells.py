@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from leukolens.datasets.synthetic_nuclei import clumps, folded, lace, segments, vacuoles
-from leukolens.datasets.synthetic_paint import Floats, Patch, Stain, inside, join, step
+from leukolens.datasets.synthetic_paint import Floats, Patch, Stain, inside, join, step, taken_up
 from leukolens.errors import DataError
 
 
@@ -65,8 +65,8 @@ def _neutrophil(rng: np.random.Generator, stain: Stain, scale: float) -> Leukocy
     nucleus = segments(rng, patch, radius, lobes, total=0.35, closeness=0.94)
     speckle = step(patch.noise(rng, 0.28), 0.5, 1.6) + 0.6 * step(patch.noise(rng, 0.45), 0.9, 1.8)
     haze = 0.85 + 0.16 * patch.noise(rng, 1.3)
-    cytoplasm = stain["neutrophil cytoplasm"] * haze[..., None]
-    cytoplasm = cytoplasm + stain["neutrophil granule"] * (0.45 * speckle[..., None])
+    cytoplasm = taken_up(stain["neutrophil cytoplasm"], haze)
+    cytoplasm += taken_up(stain["neutrophil granule"], 0.45 * speckle)
     chromatin = clumps(rng, patch, 0.95, contrast=0.9)
     return _compose(
         "neutrophil",
@@ -88,9 +88,7 @@ def _eosinophil(rng: np.random.Generator, stain: Stain, scale: float) -> Leukocy
     lobes = int(rng.choice((2, 3), p=(0.88, 0.12)))
     nucleus = segments(rng, patch, radius, lobes, total=0.31, closeness=0.85)
     grains = patch.grains(rng, (body < -0.25) & (nucleus > -0.15), diameter=0.85, spacing=0.80)
-    cytoplasm = (
-        stain["eosinophil cytoplasm"] * np.float32(0.9) + stain["eosinophil granule"] * grains[..., None]
-    )
+    cytoplasm = 0.9 * stain["eosinophil cytoplasm"] + taken_up(stain["eosinophil granule"], grains)
     chromatin = clumps(rng, patch, 1.1, contrast=0.7)
     return _compose(
         "eosinophil",
@@ -110,7 +108,7 @@ def _basophil(rng: np.random.Generator, stain: Stain, scale: float) -> Leukocyte
     patch = Patch.around(radius * 1.3, scale)
     body = patch.outline(rng, radius, (0.05, 0.03, 0.02, 0.015))
     nucleus = segments(rng, patch, radius, 2, total=0.42, closeness=0.8, blend=1.6)
-    cytoplasm = stain["basophil cytoplasm"] * (0.9 + 0.2 * patch.noise(rng, 1.2))[..., None]
+    cytoplasm = taken_up(stain["basophil cytoplasm"], 0.9 + 0.2 * patch.noise(rng, 1.2))
     chromatin = clumps(rng, patch, 1.4, contrast=0.5)
     cell = _compose(
         "basophil",
@@ -126,9 +124,9 @@ def _basophil(rng: np.random.Generator, stain: Stain, scale: float) -> Leukocyte
     gaps = patch.noise(rng, 1.5)
     coarse = patch.grains(rng, (body < -0.05) & (gaps > -1.1), diameter=0.74, spacing=0.84)
     small = patch.grains(rng, body < -0.15, diameter=0.46, spacing=0.62)
-    grains = np.maximum(coarse, 0.8 * small * (gaps > -1.4))[..., None]
-    density = cell.density * (1 - 0.75 * grains) + stain["basophil granule"] * grains
-    cover = np.maximum(cell.cover, 0.9 * grains[..., 0])
+    grains = np.maximum(coarse, 0.8 * small * (gaps > -1.4))
+    density = cell.density * (1 - 0.75 * grains[..., None]) + taken_up(stain["basophil granule"], grains)
+    cover = np.maximum(cell.cover, 0.9 * grains)
     return Leukocyte("basophil", density, cover, cell.nucleus, cell.lobes, scale)
 
 
@@ -147,7 +145,7 @@ def _lymphocyte(rng: np.random.Generator, stain: Stain, scale: float) -> Leukocy
         nucleus = -join([-nucleus, notch], 0.9)
     pale_zone = 0.75 + 0.35 * step(nucleus, 0.0, max(rim, 0.6))
     haze = pale_zone * (0.95 + 0.12 * patch.noise(rng, 0.9))
-    cytoplasm = stain["lymphocyte cytoplasm"] * (1.15 * haze)[..., None]
+    cytoplasm = taken_up(stain["lymphocyte cytoplasm"], 1.15 * haze)
     chromatin = clumps(rng, patch, 1.5, contrast=0.55)
     return _compose(
         "lymphocyte",
@@ -169,8 +167,8 @@ def _monocyte(rng: np.random.Generator, stain: Stain, scale: float) -> Leukocyte
     nucleus = folded(rng, patch, radius)
     dust = step(patch.noise(rng, 0.3), 1.1, 1.9)
     ground_glass = 0.95 + 0.13 * patch.noise(rng, 0.55) + 0.10 * patch.noise(rng, 1.8)
-    cytoplasm = stain["monocyte cytoplasm"] * (1.1 * ground_glass)[..., None]
-    cytoplasm = cytoplasm + stain["azurophil"] * (0.22 * dust[..., None])
+    cytoplasm = taken_up(stain["monocyte cytoplasm"], 1.1 * ground_glass)
+    cytoplasm += taken_up(stain["azurophil"], 0.22 * dust)
     chromatin = lace(rng, patch)
     cell = _compose(
         "monocyte",

@@ -158,7 +158,7 @@ class Patch:
         drawn = np.zeros(self.x.shape, np.uint8)
         for (x, y), radius, strength in zip((8 * centres).astype(int), radii, strengths, strict=True):
             cv2.circle(drawn, (int(x), int(y)), int(radius), int(strength), -1, cv2.LINE_AA, 3)
-        return soften(drawn.astype(np.float32) / 255, 0.16 * diameter * self.scale)
+        return soften(drawn.astype(np.float32) / np.float32(255), 0.16 * diameter * self.scale)
 
 
 def smooth_noise(rng: np.random.Generator, height: int, width: int, grain: float) -> Floats:
@@ -168,6 +168,11 @@ def smooth_noise(rng: np.random.Generator, height: int, width: int, grain: float
     size = int(np.ceil(coarse.shape[1] * grain)), int(np.ceil(coarse.shape[0] * grain))
     fine = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
     return np.asarray(fine[:height, :width] * 1.35, dtype=np.float32)
+
+
+def taken_up(absorbance: Floats, amount: NDArray[np.floating]) -> Floats:
+    """Density (n, n, 3) of a stain, (3,), taken up in this amount, (n, n)."""
+    return np.asarray(absorbance * amount[..., None], dtype=np.float32)
 
 
 def inside(distance: Floats, softness: float) -> Floats:
