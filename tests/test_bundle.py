@@ -130,7 +130,9 @@ def test_a_bundle_cut_short_is_refused(share: float) -> None:
 
 
 @pytest.mark.parametrize("name", ["card.json", "classifier.onnx"])
-def test_a_member_larger_than_any_bundles_is_refused_unread(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_member_larger_than_any_bundles_is_refused_unread(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     members = {"card.json": card_document(), "classifier.onnx": GRAPH, name: bytes(4097)}
     monkeypatch.setattr(bundle_module, "LARGEST_MEMBER", 4096)
     assert f"{name} is too large" in refusal(zipped(members)).problem
@@ -197,7 +199,7 @@ def test_a_card_and_what_it_holds_cannot_be_changed() -> None:
 
 
 def test_a_path_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="absent.leukolens cannot be read"):
+    with pytest.raises(BundleError, match=r"absent\.leukolens cannot be read"):
         load(tmp_path / "absent.leukolens")
     with pytest.raises(BundleError, match="cannot be read"):
         load(tmp_path)
@@ -207,9 +209,7 @@ def test_without_a_path_the_shipped_bundle_is_loaded_or_its_absence_explained(sh
     assert load() == shipped_bundle
 
 
-def test_an_installation_without_a_bundle_says_so(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_an_installation_without_a_bundle_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(bundle_module.resources, "files", lambda package: tmp_path)
     with pytest.raises(BundleError, match="ships no bundle"):
         load()

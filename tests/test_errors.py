@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,9 @@ def test_an_image_that_came_as_bytes_is_called_image() -> None:
 
 def test_a_failed_download_is_a_failure_of_data() -> None:
     assert issubclass(errors.DownloadError, errors.DataError)
+
+
+@pytest.mark.parametrize("error", [LeukolensError("what", "Do"), ImageError(Path("a.png"), "what", "Do")])
+def test_an_error_survives_the_way_to_another_process(error: LeukolensError) -> None:
+    received = pickle.loads(pickle.dumps(error))  # what multiprocessing does
+    assert (type(received), str(received), vars(received)) == (type(error), str(error), vars(error))

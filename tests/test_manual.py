@@ -114,6 +114,12 @@ class TestRecipesAndCards:
     def test_every_recipe_of_the_package_is_in_recipes_md(self, name: str) -> None:
         assert f"| `{name}` |" in page("recipes.md")
 
+    def test_every_schema_is_in_documents_md(self) -> None:
+        source = "".join(file.read_text(encoding="utf-8") for file in (DOCS.parent / "src").rglob("*.py"))
+        schemas = set(re.findall(r'"(leukolens\.[a-z.]+/\d+)"', source))
+        assert {"leukolens.identify/1", "leukolens.bundle/1"} <= schemas
+        assert {schema for schema in schemas if schema not in page("documents.md")} == set()
+
     def test_every_key_of_a_card_is_in_documents_md(self) -> None:
         documents = page("documents.md")
         keys = [field.alias or name for name, field in Card.model_fields.items()]

@@ -18,7 +18,7 @@ import leukolens
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
-ORACLES = {"scipy", "scikit-image"}
+ORACLES = {"scipy", "scikit-image", "scikit-learn"}
 CHECK = runpy.run_path(str(ROOT / "scripts" / "check_files.py"))
 
 
@@ -174,6 +174,11 @@ class TestReadme:
         links = re.findall(r"\]\((?!https?:)([^)#]+)", text("README.md"))
         assert links
         assert [link for link in links if not (ROOT / link).exists()] == []
+
+    def test_its_figures_are_there(self) -> None:
+        found = re.search(r"<!-- figures -->\n(.*)<!-- /figures -->", text("README.md"), re.DOTALL)
+        assert found
+        assert "|" in found.group(1), "no measured figure stands between the figures marks"
 
     def test_it_says_what_it_is_not(self) -> None:
         assert "Not a certified medical device" in text("README.md")

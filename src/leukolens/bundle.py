@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from leukolens.errors import BundleError
 from leukolens.taxonomy import CLASS_KEYS
 
+SUFFIX = ".leukolens"
 CARD_MEMBER = "card.json"
 CLASSIFIER_MEMBER = "classifier.onnx"
 LARGEST_MEMBER = 64 * 2**20
@@ -173,8 +174,19 @@ def unpack(content: bytes, origin: str) -> Bundle:
             for name in (CARD_MEMBER, CLASSIFIER_MEMBER):
                 if archive.getinfo(name).file_size > LARGEST_MEMBER:
                     raise BundleError(f"{origin}: {name} is too large for a bundle", "Get the bundle again")
+                # Ours are stored; a packed one would be handed to decompressors with errors of their own.
+                if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+                    raise zipfile.BadZipFile(f"{name} is packed")
             card_text, classifier = archive.read(CARD_MEMBER), archive.read(CLASSIFIER_MEMBER)
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        KeyError,
+        ValueError,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise BundleError(
             f"{origin} is no Leukolens bundle, or a damaged one", "Export it or fetch it again"
         ) from error

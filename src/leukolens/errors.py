@@ -14,9 +14,12 @@ class LeukolensError(Exception):
     """
 
     def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem}. {remedy}." if remedy else f"{problem}.")
+        super().__init__(problem, remedy)
         self.problem = problem
         self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem}. {self.remedy}." if self.remedy else f"{self.problem}."
 
 
 class ImageError(LeukolensError):
@@ -32,6 +35,7 @@ class ImageError(LeukolensError):
         super().__init__(f"{path if path is not None else 'image'}: {problem}", remedy)
         self.path = path
         self.reason = problem
+        self.args = (path, problem, remedy)  # what another process needs to make it again
 
 
 class DataError(LeukolensError):

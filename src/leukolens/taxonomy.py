@@ -38,7 +38,7 @@ CLASSES: tuple[CellClass, ...] = (
     CellClass("basophil", "Basophil", "B", "#332288", leukocyte=True),
     CellClass("lymphocyte", "Lymphocyte", "L", "#009e73", leukocyte=True),
     CellClass("monocyte", "Monocyte", "M", "#cc79a7", leukocyte=True),
-    CellClass("immature_granulocyte", "Immature granulocyte", "I", "#b8860b", leukocyte=True),
+    CellClass("immature_granulocyte", "Immature granulocyte", "I", "#e69f00", leukocyte=True),
     CellClass("other", "Other", "X", "#666666", leukocyte=False),
 )
 

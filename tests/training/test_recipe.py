@@ -41,9 +41,18 @@ def test_every_shipped_recipe_holds_together(name: str) -> None:
 
 def test_original_is_the_first_version() -> None:
     recipe = load("original")
-    assert (recipe.framing.size, recipe.framing.whole_image, recipe.framing.white_balance) == (224, True, False)
+    assert (recipe.framing.size, recipe.framing.whole_image, recipe.framing.white_balance) == (
+        224,
+        True,
+        False,
+    )
     network, augment = recipe.network, recipe.augment
-    assert (network.name, network.head, network.bias, network.stride_first) == ("resnet24", "flatten", True, True)
+    assert (network.name, network.head, network.bias, network.stride_first) == (
+        "resnet24",
+        "flatten",
+        True,
+        True,
+    )
     assert (network.epsilon, network.momentum) == (1e-3, 0.01)
     assert (augment.rotation, augment.shift, augment.shear, augment.scale) == (20, 0.1, 0.1, (0.8, 1.2))
     assert augment.flips
@@ -61,7 +70,10 @@ def test_no_shipped_recipe_learns_from_test_photographs(name: str) -> None:
 def test_the_permissive_recipe_is_default_without_the_sets_that_ask_for_more() -> None:
     free, all_sets = load("permissive"), load("default")
     assert {data.name for data in free.data} == {"blood-cells", "bccd", "pbc-224"}
-    assert {data.name for data in all_sets.data} - {data.name for data in free.data} == {"raabin-500", "tecom-300"}
+    assert {data.name for data in all_sets.data} - {data.name for data in free.data} == {
+        "raabin-500",
+        "tecom-300",
+    }
     assert free.model_copy(update={"name": "default", "data": all_sets.data}) == all_sets
 
 
@@ -120,7 +132,7 @@ def test_a_value_that_does_not_hold_together_is_named(old: str, new: str, field:
 
 
 def test_what_is_no_toml_is_refused_with_the_place() -> None:
-    assert "line 2" in refusal("name = 'x'\nclasses = [").problem
+    assert "line 2" in refusal("name = 'x'\nclasses = [}").problem
 
 
 def altered(recipe: Recipe, **changes: Any) -> Recipe:

@@ -20,7 +20,7 @@ def export(
         Path | None,
         typer.Option(
             "--judgement",
-            help="judgement.json of a cross-fit; else the run's own, else its held-out photographs.",
+            help="judgement.json of a cross-fit, or a bundle to take it from; else the run's own.",
         ),
     ] = None,
     epoch: Annotated[int | None, typer.Option("--epoch", help="Another epoch than the chosen one.")] = None,
@@ -32,7 +32,8 @@ def export(
 ) -> None:
     """Write a bundle: an ONNX graph that agrees with torch logit by logit, and its card."""
     from leukolens.datasets.base import data_root
-    from leukolens.training.export import export_run, read_figures
+    from leukolens.training.card import read_figures
+    from leukolens.training.export import export_run
 
     target = out or run / "model.leukolens"
     bundle = export_run(

@@ -45,8 +45,12 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Writes ``path``.safetensors, then ``path``.json; only both together are a checkpoint."""
+    """Writes ``path``.safetensors, then ``path``.json; only both together are a checkpoint.
+
+    An older JSON goes first, so that it never stands beside the newer tensors.
+    """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    path.with_suffix(".json").unlink(missing_ok=True)
     write_atomically(path.with_suffix(".safetensors"), to_bytes(contiguous))
     write_atomically(path.with_suffix(".json"), (json.dumps(facts, indent=1) + "\n").encode())
 
@@ -76,7 +80,7 @@ def complete(folder: Path) -> list[Path]:
     """The whole checkpoints in a folder, without suffix, the earliest first."""
     return [
         file.with_suffix("")
-        for file in sorted(folder.glob("epoch-*.json"))
+        for file in sorted(folder.glob("epoch-*.json"), key=lambda file: (len(file.name), file.name))
         if file.with_suffix(".safetensors").is_file()
     ]
 

@@ -22,6 +22,7 @@ from leukolens.training.recipe import Recipe
 
 Progress = Callable[[int, int], None]
 CACHE_VERSION = 1
+NEVER_LEARNED = ("test", "test_simple")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def samples_of(recipe: Recipe, root: Path) -> tuple[Sample, ...]:
         sample
         for data in recipe.data
         for sample in open_dataset(data.name, root).samples(*data.splits)
-        if sample.label in recipe.classes
+        if sample.label in recipe.classes and sample.split not in NEVER_LEARNED
     ]
     barren = [key for key in recipe.classes if not any(sample.label == key for sample in chosen)]
     if barren:
@@ -96,9 +97,8 @@ def framed(
     """
     wide = widened(framing, margin)
     path = cache / f"{_fingerprint(samples, wide)}.npy" if cache else None
-    if path and path.is_file():
-        pixels = np.load(path, mmap_mode="r")
-    else:
+    pixels = _cached(path, (len(samples), wide.size, wide.size, 3)) if path else None
+    if pixels is None:
         pixels = _frame_all(samples, wide, progress or (lambda done, total: None))
         if path:
             _keep(pixels, path)
@@ -117,7 +117,7 @@ def framed(
 def widened(framing: Framing, margin: float) -> Framing:
     """The framing that keeps ``margin`` times more around the cell, at the same resolution."""
     changes = {"size": round(framing.size * margin), "context": framing.context * margin}
-    return Framing.model_validate({**framing.model_dump(), **changes})
+    return framing.model_copy(update=changes)  # unchecked: it may be wider than a bundle may ask for
 
 
 def _frame_all(samples: tuple[Sample, ...], framing: Framing, progress: Progress) -> NDArray[np.uint8]:
@@ -142,6 +142,16 @@ def _fingerprint(samples: tuple[Sample, ...], framing: Framing) -> str:
         status = sample.path.stat()
         digest.update(f"{sample.path} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]
+
+
+def _cached(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """What `_keep` kept; None where there is nothing, or something damaged that is to be made again."""
+    try:
+        # Copy on write: torch wants arrays that may be written to.
+        pixels: NDArray[np.uint8] = np.load(path, mmap_mode="c")
+    except (OSError, ValueError, EOFError):
+        return None
+    return pixels if pixels.shape == shape else None
 
 
 def _keep(pixels: NDArray[np.uint8], path: Path) -> None:

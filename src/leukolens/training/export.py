@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import subprocess
 import warnings
-from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +13,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-import leukolens
 from leukolens import bundle
-from leukolens.bundle import Bundle, Card, Figure, Judgement, LearnedFrom
-from leukolens.datasets.catalogue import NAMES, dataset_class
+from leukolens.bundle import Bundle, Figure, Judgement
 from leukolens.errors import TrainingError
-from leukolens.evaluation.calibration import accept_threshold, fit_temperature, softmax
-from leukolens.evaluation.predictions import Predictions
 from leukolens.models.resnet import ResNet
 from leukolens.reading.engine import Engine
 from leukolens.training import checkpoint
 from leukolens.training.augment import centre
+from leukolens.training.card import card_of
 from leukolens.training.checkpoint import AVERAGE, NETWORK
 from leukolens.training.crops import Crops, framed, samples_of
+from leukolens.training.judgement import judge, read_judgement
 from leukolens.training.loop import build
-from leukolens.training.recipe import Recipe
 from leukolens.training.run import Run
 from leukolens.training.session import split
 
@@ -143,26 +135,6 @@ def compare(network: ResNet, engine: Engine, inputs: Tensor) -> Checked:
     return Checked(answers[7], difference, len(inputs))
 
 
-def judge(logits: NDArray[np.float32], crops: Crops, classes: list[str], chosen_on: str) -> Judgement:
-    """Temperature and acceptance threshold from held-out images."""
-    temperature = fit_temperature(logits, crops.truth)
-    predictions = Predictions(
-        tuple(classes),
-        tuple(sample.path.name for sample in crops.samples),
-        tuple(sample.group for sample in crops.samples),
-        crops.truth,
-        softmax(logits.astype(np.float64), temperature),
-    )
-    accepted = accept_threshold(predictions)
-    return Judgement(
-        temperature=temperature,
-        accept_above=accepted.threshold,
-        accepted_accuracy=accepted.accuracy,
-        accepted_share=accepted.coverage,
-        chosen_on=chosen_on,
-    )
-
-
 def export_run(
     folder: Path,
     out: Path,
@@ -207,7 +179,7 @@ def export_run(
         )
     shown = held_out if len(held_out) else _sample(teach, recipe.seed)
     inputs = centre(torch.from_numpy(shown.pixels), recipe.framing.size, recipe.augment.margin)
-    card = _card(recipe, network, judged or Judgement.model_validate({}), teach, figures)
+    card = card_of(recipe, network, judged or Judgement.model_validate({}), teach, figures, root)
     checked = compare(network, Engine(bundle.unpack(bundle.pack(card, graph), str(out))), inputs)
     if judged is None:
         groups = len({sample.group for sample in held_out.samples})
@@ -220,97 +192,3 @@ def export_run(
 def _sample(crops: Crops, seed: int) -> Crops:
     index = np.random.default_rng(seed).permutation(len(crops))[:SPOT_CHECK]
     return crops.take(np.sort(index))
-
-
-def _card(
-    recipe: Recipe, network: ResNet, judgement: Judgement, teach: Crops, figures: tuple[Figure, ...]
-) -> Card:
-    return Card(
-        name=f"{recipe.name}-{recipe.network.name}",
-        leukolens=leukolens.__version__,
-        commit=commit(),
-        created=datetime.now(UTC).date().isoformat(),
-        network=recipe.network.name,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        recipe=recipe.name,
-        recipe_sha256=recipe.digest(),
-        seed=recipe.seed,
-        classes=recipe.classes,
-        framing=recipe.framing,
-        judgement=judgement,
-        learned_from=learned_from(recipe, teach),
-        figures=list(figures),
-    )
-
-
-def learned_from(recipe: Recipe, teach: Crops) -> list[LearnedFrom]:
-    """One entry a data set: what of it taught the network, and under which licence."""
-    entries = []
-    for data in recipe.data:
-        named = data.name in NAMES
-        publication = dataset_class(data.name).publication if named else None
-        own = [sample for sample in teach.samples if data.name in sample.path.parts or not named]
-        groups = sorted({sample.group for sample in own})
-        entries.append(
-            LearnedFrom(
-                name=data.name if named else Path(data.name).name,
-                lab=own[0].lab if own else "",
-                licence=publication.licence if publication else "the user's own",
-                permissive=publication.permissive if publication else False,
-                splits=sorted(Counter(sample.split for sample in own)),
-                images=len(own),
-                groups=len(groups),
-                groups_sha256=hashlib.sha256("".join(f"{group}\n" for group in groups).encode()).hexdigest(),
-                left_out="the photographs of blood-cells TEST and others of the same fields"
-                if named and dataset_class(data.name).lab == "blood-cells"
-                else "",
-            )
-        )
-    return entries
-
-
-def commit() -> str:
-    """The commit of the checkout that runs, empty outside one."""
-    try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=5,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return answer.stdout.strip()
-
-
-def write_judgement(judgement: Judgement, epoch: int, path: Path) -> None:
-    """Writes what cross-fitting chose, for `read_judgement`."""
-    document = {"epoch": epoch, "judgement": judgement.model_dump()}
-    checkpoint.write_atomically(path, (json.dumps(document, indent=1) + "\n").encode())
-
-
-def read_judgement(path: Path) -> tuple[Judgement, int]:
-    """The judgement and the epoch that cross-fitting chose.
-
-    Raises:
-        TrainingError: Where the file is none.
-    """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return Judgement.model_validate(document["judgement"]), int(document["epoch"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(
-            f"{path} is no judgement of a cross-fit", "Name the judgement.json that it wrote"
-        ) from error
-
-
-def read_figures(path: Path) -> tuple[Figure, ...]:
-    """Measured figures for the card, from a JSON list.
-
-    Raises:
-        TrainingError: Where the file is none.
-    """
-    try:
-        return tuple(Figure.model_validate(entry) for entry in json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise TrainingError(
-            f"{path} holds no figures ({error})", "Write a JSON list of name, value, low, high, command"
-        ) from error

@@ -117,6 +117,8 @@ class Trainer:
         self.epochs = [Epoch(**entry) for entry in facts["epochs"]]
         self.done_steps = facts["steps_into_epoch"]
         self.sums = torch.tensor(facts["sums"], dtype=torch.float64)
+        if self.epochs:
+            self._publish()  # a kill may have come between the checkpoint and these
 
     def fit(self, watch: Watch) -> list[Epoch]:
         """Trains until the recipe's last epoch.
@@ -127,30 +129,28 @@ class Trainer:
         """
         for number in range(len(self.epochs) + 1, self.recipe.schedule.epochs + 1):
             began = time.monotonic()
-            if not self._teach(number, watch):
+            finished = self._teach(number, watch)
+            loss, right, seen = self.sums.tolist()
+            _must_be_finite(loss, f"loss of epoch {number}")
+            if not finished:
                 self._save(self.run.interrupted)
                 raise KeyboardInterrupt
-            loss, right, seen = self.sums.tolist()
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss of epoch {number} is no number",
-                    "Lower optimiser.rate; the last checkpoint is from before",
-                )
             rate = float(self.bare_optimiser.param_groups[0]["lr"])
             epoch = Epoch(number, loss / seen, right / seen, None, None, None, rate, 0.0)
             if len(self.held_out):
                 logits = self.predict(self.held_out, schedule.size(self.recipe, number))
                 self.run.write_held_out(number, logits)
                 epoch = _judged(epoch, logits, torch.from_numpy(self.held_out.truth))
+                _must_be_finite(epoch.validation_loss, f"held-out loss of epoch {number}")
             epoch = replace(epoch, seconds=round(time.monotonic() - began, 1))
             self.epochs.append(epoch)
             self.done_steps, self.sums = 0, torch.zeros(3, dtype=torch.float64)
             self._save(self.run.of_epoch(number))
-            self.run.write_epochs(self.epochs)
             checkpoint.remove(self.run.interrupted)
-            self._tidy()
-            curves.write(self.run, self.epochs)
+            self._publish()
             watch.epoch(epoch)
+            if number < self.recipe.schedule.epochs and watch.stop():
+                raise KeyboardInterrupt
         return self.epochs
 
     def _teach(self, number: int, watch: Watch) -> bool:
@@ -218,6 +218,12 @@ class Trainer:
         }  # fmt: skip
         checkpoint.save(path, tensors, facts)
 
+    def _publish(self) -> None:
+        """Brings metrics, curves and kept checkpoints up to the finished epochs."""
+        self.run.write_epochs(self.epochs)
+        self._tidy()
+        curves.write(self.run, self.epochs)
+
     def _tidy(self) -> None:
         """Deletes the checkpoints that the recipe doesn't keep."""
         keep = self.recipe.checkpoints.keep
@@ -228,6 +234,13 @@ class Trainer:
         for path in paths:
             if path not in spared:
                 checkpoint.remove(path)
+
+
+def _must_be_finite(loss: float | None, name: str) -> None:
+    if loss is not None and not math.isfinite(loss):
+        raise TrainingError(
+            f"the {name} is no number", "Lower optimiser.rate; the last checkpoint is from before"
+        )
 
 
 def _judged(epoch: Epoch, logits: Tensor, truth: Tensor) -> Epoch:

@@ -17,7 +17,7 @@ from leukolens.evaluation.calibration import accept_threshold, fit_temperature, 
 from leukolens.evaluation.predictions import Predictions
 from leukolens.training.checkpoint import write_atomically
 from leukolens.training.crops import Crops, Progress, framed, samples_of
-from leukolens.training.export import write_judgement
+from leukolens.training.judgement import write_judgement
 from leukolens.training.loop import Watch
 from leukolens.training.recipe import Recipe, changed
 from leukolens.training.run import Epoch, Run
@@ -138,7 +138,9 @@ def _predictions(
     return Predictions(
         tuple(recipe.classes),
         tuple(
-            sample.path.relative_to(root).as_posix() if sample.path.is_relative_to(root) else sample.path.name
+            sample.path.relative_to(root).as_posix()
+            if sample.path.is_relative_to(root)
+            else "/".join(sample.path.parts[-2:])
             for sample in samples
         ),
         tuple(sample.group for sample in samples),

@@ -90,14 +90,17 @@ class Run:
         """The recipe that the run was started with.
 
         Raises:
-            TrainingError: Where the folder is no run.
+            TrainingError: Where the folder is no run, or its recipe is damaged.
         """
         path = self.folder / "recipe.json"
         if not path.is_file():
             raise TrainingError(
                 f"{self.folder} is no training run", "Name the folder that `leukolens train --out` made"
             )
-        return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
+        try:
+            return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise TrainingError(f"{path} is damaged", "Train again, into another folder") from error
 
     def epochs(self) -> list[Epoch]:
         """What was measured so far."""
@@ -135,11 +138,18 @@ class Run:
         """
         try:
             with FileLock(self.folder / ".lock", timeout=0):
+                self._sweep()
                 yield
         except Timeout as error:
             raise TrainingError(
                 f"another process is training in {self.folder}", "Wait for it, or use another --out"
             ) from error
+
+    def _sweep(self) -> None:
+        """Deletes what a killed writer left half written."""
+        for folder in (self.folder, self.checkpoints, self.folder / "held_out"):
+            for part in folder.glob(".*.part"):
+                part.unlink(missing_ok=True)
 
 
 def choose(epochs: list[Epoch]) -> int:

@@ -54,14 +54,12 @@ def size(recipe: Recipe, epoch: int) -> int:
 
 def rate(spec: Optimiser, step: int, steps: int) -> float:
     """Learning rate at a step (from 0) out of ``steps``: a linear rise, then level or a half cosine."""
-    rise = max(1, round(spec.warmup * steps))
-    if spec.warmup and step < rise:
+    rise = max(1, round(spec.warmup * steps)) if spec.warmup else 0
+    if step < rise:
         return spec.rate * (step + 1) / rise
     if not spec.cosine:
         return spec.rate
-    return (
-        spec.rate * 0.5 * (1 + math.cos(math.pi * (step - rise * bool(spec.warmup)) / max(1, steps - rise)))
-    )
+    return spec.rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
 def optimiser(network: nn.Module, spec: Optimiser) -> torch.optim.Optimizer:

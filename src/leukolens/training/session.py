@@ -83,6 +83,11 @@ def train(
             margin=recipe.augment.margin, cache=place.cache, progress=progress,
         )  # fmt: skip
         teach, held_out = split(crops, recipe)
+        if (place.out / "recipe.json").is_file() and run.recipe() != recipe:
+            raise TrainingError(
+                f"{place.out} was trained by another recipe, seed or fold",
+                "Use that recipe, or another --out",
+            )
         write_atomically(place.out / "recipe.json", (recipe.model_dump_json(indent=2) + "\n").encode())
         write_atomically(place.out / "samples.json", _listing(teach, held_out, crops, place.root).encode())
         trainer = Trainer(
@@ -117,4 +122,4 @@ def _listing(teach: Crops, held_out: Crops, crops: Crops, root: Path) -> str:
 
 
 def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else "/".join(path.parts[-2:])
