@@ -43,14 +43,17 @@ from leukolens.imaging.decode import SUFFIXES, decode
 
 OUT = Path(manifest.__file__).parent / "manifests"
 BLOOD_CELLS_SIZE = (320, 240)
+CROP_SIZE = (224, 224)
 ALIKE = 0.9
-VOTERS = 40
+VOTERS = 24
 
 log = logging.getLogger("make_manifests")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the data sets")
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write the manifests to")
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="data sets to do")
@@ -60,7 +63,7 @@ def main() -> None:
         entries = listed(asked.data / name)
         if name in {"blood-cells", "bccd"}:
             tables = photographs(asked.data)
-            entries = {file: replace(entry, **tables[name].get(file, {})) for file, entry in entries.items()}
+            entries = {file: known(entry, tables[name].get(file, {})) for file, entry in entries.items()}
         else:
             for file, group in near_copies(name, asked.data / name, entries).items():
                 entries[file] = replace(entries[file], group=group)
@@ -70,10 +73,18 @@ def main() -> None:
 def listed(folder: Path) -> dict[str, Entry]:
     """Every file below the folder, sorted by name."""
     found = {}
-    for path in sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.as_posix()):
+    for path in sorted(
+        (path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.as_posix()
+    ):
         name, content = path.relative_to(folder).as_posix(), path.read_bytes()
         found[name] = Entry(name, len(content), hashlib.sha256(content).hexdigest())
     return found
+
+
+def known(entry: Entry, told: dict[str, str]) -> Entry:
+    return replace(
+        entry, label=told.get("label", ""), group=told.get("group", ""), field=told.get("field", "")
+    )
 
 
 def write(entries: dict[str, Entry], path: Path) -> None:
@@ -91,9 +102,7 @@ def photographs(data: Path) -> dict[str, dict[str, dict[str, str]]]:
     """Label, group and field of each image of blood-cells and of bccd, by set and name."""
     originals = Bccd(data / "bccd").photographs()
     numbers = [int(path.stem.rpartition("_")[2]) for path in originals]
-    shown = [
-        keypoints(cv2.resize(decode(path), BLOOD_CELLS_SIZE, interpolation=cv2.INTER_AREA)) for path in originals
-    ]
+    shown = [keypoints(resized(decode(path), BLOOD_CELLS_SIZE)) for path in originals]
     groups = source_photographs(data / "blood-cells", shown, numbers)
     group_of = {number: f"blood-cells/BCCD/{number}" for number in numbers} | {
         int(number): group for group in set(groups.values()) if (number := group.rpartition("/")[2]).isdigit()
@@ -140,7 +149,8 @@ def source_photographs(root: Path, shown: list[Keypoints], numbers: list[int]) -
             (a, b)
             for a in range(len(copies))
             for b in range(a)
-            if max(agreement(view, copies[b][1]) for view in (copies[a][1], copies[a][1].mirrored())) >= SAME_FIELD
+            if max(agreement(view, copies[b][1]) for view in (copies[a][1], copies[a][1].mirrored()))
+            >= SAME_FIELD
         ]
         roots = clusters(len(copies), pairs)
         for (name, _), first in zip(copies, roots, strict=True):
@@ -157,7 +167,8 @@ def shared_fields(shown: list[Keypoints], groups: list[str]) -> dict[str, str]:
         (a, b)
         for a in range(len(shown))
         for b in range(a)
-        if max(agreement(shown[a], shown[b], SAME_FIELD), agreement(shown[b], shown[a], SAME_FIELD)) >= SAME_FIELD
+        if max(agreement(shown[a], shown[b], SAME_FIELD), agreement(shown[b], shown[a], SAME_FIELD))
+        >= SAME_FIELD
     ]
     log.info("bccd: %d pairs of photographs share a field", len(pairs))
     together = defaultdict(list)
@@ -191,7 +202,7 @@ def near_copies(name: str, root: Path, entries: dict[str, Entry]) -> dict[str, s
     images = [
         file for file in entries if Path(file).suffix.lower() in SUFFIXES and not file.startswith("masks/")
     ]
-    seen = [_standard(decode(root / file)) for file in images]
+    seen = [resized(decode(root / file), CROP_SIZE) for file in images]
     shown = [keypoints(rgb) for rgb in seen]
     index = FieldIndex(shown, VOTERS)
     candidates = {(a, b) for a, b, _ in alike(np.stack([fingerprint(rgb) for rgb in seen]), ALIKE)}
@@ -202,7 +213,8 @@ def near_copies(name: str, root: Path, entries: dict[str, Entry]) -> dict[str, s
     pairs = [
         (a, b)
         for a, b in sorted(candidates)
-        if max(agreement(shown[a], shown[b], SAME_FIELD), agreement(shown[b], shown[a], SAME_FIELD)) >= SAME_FIELD
+        if max(agreement(shown[a], shown[b], SAME_FIELD), agreement(shown[b], shown[a], SAME_FIELD))
+        >= SAME_FIELD
     ]
     log.info("%s: %d pairs of near copies: %s", name, len(pairs), [(images[a], images[b]) for a, b in pairs])
     if name == "raabin-500":
@@ -215,8 +227,10 @@ def near_copies(name: str, root: Path, entries: dict[str, Entry]) -> dict[str, s
     }
 
 
-def _standard(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return cv2.resize(rgb, (224, 224), interpolation=cv2.INTER_AREA if len(rgb) > 224 else cv2.INTER_LINEAR)
+def resized(rgb: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The image at this width and height, in pixels."""
+    method = cv2.INTER_AREA if rgb.shape[1] > size[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(rgb, size, interpolation=method), np.uint8)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,14 @@ class Pair(CellDataset):
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for name in ("train/2.png", "train/1.JPG", "test/3.png", "test/notes.txt", ".hidden/4.png", "test/.5.png"):
+    for name in (
+        "train/2.png",
+        "train/1.JPG",
+        "test/3.png",
+        "test/notes.txt",
+        ".hidden/4.png",
+        "test/.5.png",
+    ):
         path = tmp_path / "cells" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -44,7 +51,7 @@ def test_a_photograph_that_shares_its_field_with_none_is_its_own_field():
 
 
 def test_an_unknown_split_is_named(root):
-    with pytest.raises(DataError, match="no split 'validation'.*train, test"):
+    with pytest.raises(DataError, match=r"no split 'validation'.*train, test"):
         Pair(root).samples("validation")
 
 

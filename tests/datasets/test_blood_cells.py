@@ -79,8 +79,11 @@ def test_test_simple_shows_69_of_the_photographs_of_test(pretended):
 
 
 def test_the_doubtful_monocyte_is_the_one_that_test_simple_calls_0(pretended):
-    named = {sample.path.name.split("_")[1]: sample.group for sample in pretended.samples("test_simple") if
-             sample.label == "monocyte"}
+    named = {
+        sample.path.name.split("_")[1]: sample.group
+        for sample in pretended.samples("test_simple")
+        if sample.label == "monocyte"
+    }
     assert named["0"] == DOUBTFUL
     assert sum(sample.group == DOUBTFUL for sample in pretended.samples("test")) == 155
 
@@ -95,9 +98,7 @@ def test_no_photograph_stands_in_train_and_test_but_some_fields_do(pretended):
     assert {276, 277, 230, 224, 400} <= of_train
 
 
-@pytest.mark.parametrize(
-    ("folder", "key"), [("TRAIN", "TRAIN"), ("TEST", "TEST"), ("TEST_SIMPLE", "TEST")]
-)
+@pytest.mark.parametrize(("folder", "key"), [("TRAIN", "TRAIN"), ("TEST", "TEST"), ("TEST_SIMPLE", "TEST")])
 def test_test_simple_bears_the_keys_of_test(folder, key):
     assert photograph(folder, "MONOCYTE", 110) == f"blood-cells/{key}/MONOCYTE/110"
 
@@ -145,7 +146,8 @@ def test_groups_are_the_photographs_that_pictures_tell(data_root):
     for sample in others:
         found = keypoints(decode(sample.path))
         scores = {
-            group: max(agreement(found, field), agreement(found.mirrored(), field)) for group, field in fields.items()
+            group: max(agreement(found, field), agreement(found.mirrored(), field))
+            for group, field in fields.items()
         }
         assert max(scores, key=scores.__getitem__) == sample.group
         assert scores[sample.group] >= 4 * SAME_FIELD

@@ -52,7 +52,7 @@ def test_a_path_opens_a_folder_of_class_folders(tmp_path):
 
 
 def test_anything_else_is_an_error_that_lists_the_names(tmp_path):
-    with pytest.raises(DataError, match="'kaggle' is neither.*blood-cells, bccd"):
+    with pytest.raises(DataError, match=r"'kaggle' is neither.*blood-cells, bccd"):
         open_dataset("kaggle", tmp_path)
     with pytest.raises(DataError, match="'kaggle' is no known data set"):
         dataset_class("kaggle")

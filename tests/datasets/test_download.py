@@ -19,7 +19,9 @@ def leftovers(folder: Path) -> list[str]:
 def test_a_file_arrives_whole_and_leaves_nothing_beside_it(publisher, tmp_path):
     publisher.content = CONTENT
     seen = []
-    target = download(publisher.address, tmp_path / "set.zip", HASTY, lambda done, total: seen.append((done, total)))
+    target = download(
+        publisher.address, tmp_path / "set.zip", HASTY, lambda done, total: seen.append((done, total))
+    )
     assert target.read_bytes() == CONTENT
     assert leftovers(tmp_path) == ["set.zip"]
     assert seen[-1] == (len(CONTENT), len(CONTENT))
@@ -90,7 +92,7 @@ def test_a_part_longer_than_the_file_is_thrown_away(publisher, tmp_path):
 
 def test_a_missing_file_is_not_asked_for_twice(publisher, tmp_path):
     publisher.statuses = [404, 404]
-    with pytest.raises(DownloadError, match="HTTP 404.*--from"):
+    with pytest.raises(DownloadError, match=r"HTTP 404.*--from"):
         download(publisher.address, tmp_path / "set.zip", HASTY)
     assert len(publisher.asked) == 1
 

@@ -11,7 +11,14 @@ from leukolens.errors import DataError
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     folder = tmp_path / "our-lab"
-    for name in ("NEUT/a.png", "NEUT/deep/b.tif", "lymphocyte/a.png", "Erythroblast/c.JPG", ".git/d.png", "NEUT/e.txt"):
+    for name in (
+        "NEUT/a.png",
+        "NEUT/deep/b.tif",
+        "lymphocyte/a.png",
+        "Erythroblast/c.JPG",
+        ".git/d.png",
+        "NEUT/e.txt",
+    ):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -20,7 +27,9 @@ def root(tmp_path: Path) -> Path:
 
 def test_each_image_is_its_own_group_and_the_lab_is_the_folders_name(root):
     folder = Folder(root)
-    assert [(sample.path.relative_to(root).as_posix(), sample.label, sample.group) for sample in folder.samples()] == [
+    assert [
+        (sample.path.relative_to(root).as_posix(), sample.label, sample.group) for sample in folder.samples()
+    ] == [
         ("Erythroblast/c.JPG", "other", "our-lab/Erythroblast/c"),
         ("NEUT/a.png", "neutrophil", "our-lab/NEUT/a"),
         ("NEUT/deep/b.tif", "neutrophil", "our-lab/NEUT/deep/b"),
@@ -32,7 +41,8 @@ def test_each_image_is_its_own_group_and_the_lab_is_the_folders_name(root):
 
 def test_a_table_of_groups_joins_images(root):
     (root / "groups.csv").write_text(
-        "image,group\nNEUT/a.png,slide 1\nNEUT/deep/b.tif,slide 2\nlymphocyte/a.png,slide 1\nErythroblast/c.JPG,slide 2\n",
+        "image,group\nNEUT/a.png,slide 1\nNEUT/deep/b.tif,slide 2\n"
+        "lymphocyte/a.png,slide 1\nErythroblast/c.JPG,slide 2\n",
         encoding="utf-8-sig",
     )
     groups = {sample.path.name: sample.group for sample in Folder(root).samples()}
@@ -45,7 +55,9 @@ def test_an_image_that_the_table_of_groups_forgot_is_an_error(root):
         Folder(root).samples()
 
 
-@pytest.mark.parametrize("content", [b"file,cluster\nNEUT/a.png,1\n", "image,group\nNEUT/ä.png,1\n".encode("latin-1")])
+@pytest.mark.parametrize(
+    "content", [b"file,cluster\nNEUT/a.png,1\n", "image,group\nNEUT/ä.png,1\n".encode("latin-1")]
+)
 def test_a_table_of_groups_that_cannot_be_read_is_named(root, content):
     (root / "groups.csv").write_bytes(content)
     with pytest.raises(DataError, match=r"groups\.csv cannot be read"):
@@ -55,7 +67,7 @@ def test_a_table_of_groups_that_cannot_be_read_is_named(root, content):
 def test_folders_that_name_no_class_are_named(root):
     (root / "blasts").mkdir()
     (root / "misc").mkdir()
-    with pytest.raises(DataError, match="blasts, misc names no cell class.*neutrophil"):
+    with pytest.raises(DataError, match=r"blasts, misc names no cell class.*neutrophil"):
         Folder(root)
 
 

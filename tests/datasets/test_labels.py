@@ -8,7 +8,9 @@ from leukolens.taxonomy import CLASSES
 
 def test_every_class_is_called_by_its_key_its_name_and_its_abbreviation():
     for cell in CLASSES:
-        assert {class_called(word) for word in (cell.key, cell.name, cell.abbreviation, cell.key.upper())} == {cell.key}
+        assert {
+            class_called(word) for word in (cell.key, cell.name, cell.abbreviation, cell.key.upper())
+        } == {cell.key}
 
 
 @pytest.mark.parametrize(

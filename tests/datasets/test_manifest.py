@@ -37,7 +37,11 @@ def test_a_manifest_is_what_the_images_are(name, data_root):
     there = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     known = manifest(name)
     assert set(known) == set(there)
-    wrong = [key for key, path in there.items() if hashlib.sha256(path.read_bytes()).hexdigest() != known[key].sha256]
+    wrong = [
+        key
+        for key, path in there.items()
+        if hashlib.sha256(path.read_bytes()).hexdigest() != known[key].sha256
+    ]
     assert wrong == []
     assert all(path.stat().st_size == known[key].size for key, path in there.items())
 
@@ -55,5 +59,3 @@ def test_the_manifests_are_small_and_carry_no_date():
 def test_a_set_without_a_manifest_is_named():
     with pytest.raises(DataError, match="no manifest for tiny"):
         manifest("tiny")
-
-

@@ -46,7 +46,9 @@ def test_boxes_are_looked_up_by_image_and_rounded(pretended):
     assert pretended.boxes(pretended.root / "Monocyte" / "95-8-10-1_1035_1.jpg") == ()
 
 
-@pytest.mark.parametrize("text", ["image,object\na,WBC\n", BOXES + "a.jpg,dust,1,2,3,4\n", BOXES + "a.jpg,WBC,x,2,3,4\n"])
+@pytest.mark.parametrize(
+    "text", ["image,object\na,WBC\n", BOXES + "a.jpg,dust,1,2,3,4\n", BOXES + "a.jpg,WBC,x,2,3,4\n"]
+)
 def test_a_table_of_boxes_that_cannot_be_read_is_named(pretended, text):
     (pretended.root / "boxes.csv").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=r"boxes\.csv cannot be read"):
@@ -54,9 +56,12 @@ def test_a_table_of_boxes_that_cannot_be_read_is_named(pretended, text):
 
 
 @pytest.mark.data
-def test_every_real_image_has_a_white_cell_within_it(data_root):
+def test_all_but_two_real_images_have_a_boxed_white_cell(data_root):
     raabin = Raabin(data_root / "raabin-500")
+    without = []
     for sample in raabin.samples():
-        cells = [boxed.box for boxed in raabin.boxes(sample.path) if boxed.kind == "white_cell"]
-        assert cells
-        assert all(0 <= box.x0 < box.x1 <= 575 and 0 <= box.y0 < box.y1 <= 575 for box in cells)
+        boxes = raabin.boxes(sample.path)
+        assert all(0 <= of.box.x0 < of.box.x1 <= 575 and 0 <= of.box.y0 < of.box.y1 <= 575 for of in boxes)
+        if not any(boxed.kind == "white_cell" for boxed in boxes):
+            without.append(sample.path.name)
+    assert without == ["20190531_112511_0.jpg", "20190531_115100_0.jpg"]

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import zipfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from leukolens.datasets.fetch import fetch
 from leukolens.datasets.manifest import manifest
 from leukolens.datasets.tecom import Tecom, labels_from_publisher
 from leukolens.errors import DataError
@@ -31,7 +33,9 @@ def test_labels_come_from_the_table_and_groups_from_the_manifest(tiny):
     assert tiny.mask(first.path) == tiny.root / "masks" / "003.png"
 
 
-@pytest.mark.parametrize("row", ["004.bmp,Neutrophil", "003.bmp,Blast", "003.bmp", ",", "../labels.csv,Neutrophil"])
+@pytest.mark.parametrize(
+    "row", ["004.bmp,Neutrophil", "003.bmp,Blast", "003.bmp", ",", "../labels.csv,Neutrophil"]
+)
 def test_a_row_that_names_no_image_or_class_is_an_error(tiny, row):
     with (tiny.root / "labels.csv").open("a", encoding="utf-8") as stream:
         stream.write(f"{row}\n")
@@ -45,7 +49,10 @@ def test_the_publishers_numbers_become_names():
     )
 
 
-@pytest.mark.parametrize("table", [b"", b"a,b\n1,2\n", b"image ID,class label\n1,9\n", b"image ID,class label\n1\n", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "table",
+    [b"", b"a,b\n1,2\n", b"image ID,class label\n1,9\n", b"image ID,class label\n1\n", b"\xff\xfe"],
+)
 def test_a_table_that_the_publisher_changed_is_recognised(table):
     with pytest.raises(DataError, match="table of labels has changed"):
         labels_from_publisher(table)
@@ -67,3 +74,22 @@ def test_the_publishers_table_gives_the_labels_of_the_manifest(data_root):
         rows = [f"{int(row['image'][:3])},{numbers[row['label'].lower()]}" for row in csv.DictReader(stream)]
     made = labels_from_publisher("\r\n".join(["image ID,class label", *rows, ""]).encode())
     assert hashlib.sha256(made).hexdigest() == manifest("tecom-300")["labels.csv"].sha256
+
+
+@pytest.mark.data
+def test_the_set_is_made_from_an_archive_arranged_as_the_publishers(data_root, tmp_path):
+    real, numbers = data_root / "tecom-300", {"N": 1, "L": 2, "M": 3, "E": 4, "B": 5}
+    with (real / "labels.csv").open(encoding="utf-8", newline="") as stream:
+        rows = [f"{int(row['image'][:3])},{numbers[row['label'][0]]}" for row in csv.DictReader(stream)]
+    with zipfile.ZipFile(tmp_path / "master.zip", "w") as archive:
+        for path in [*(real / "images").iterdir(), *(real / "masks").iterdir()]:
+            archive.write(path, f"segmentation_WBC-master/Dataset 1/{path.name}")
+            archive.writestr(f"segmentation_WBC-master/Dataset 2/{path.name}", b"another picture")
+        table = "\r\n".join(["image ID,class label", *rows, ""])
+        archive.writestr("segmentation_WBC-master/Class Labels of Dataset 1.csv", table)
+    fetched = fetch(Tecom, tmp_path, tmp_path / "master.zip")
+    assert fetched.left_out == ("LICENSE",)
+    made = Tecom(tmp_path / "tecom-300").samples()
+    assert [(one.path.name, one.label, one.group) for one in made] == [
+        (one.path.name, one.label, one.group) for one in Tecom(real).samples()
+    ]

@@ -13,6 +13,7 @@ from PIL import Image
 from leukolens.bundle import Bundle, Card, Framing, Judgement, LearnedFrom
 from leukolens.datasets.blood_cells import BloodCells
 from leukolens.datasets.labels import class_called
+from leukolens.datasets.manifest import manifest
 from leukolens.evaluation.calibration import softmax
 from leukolens.evaluation.predictions import Predictions
 from leukolens.imaging.framing import Box
@@ -131,16 +132,24 @@ def pretender() -> Callable[..., Pretender]:
 
 @pytest.fixture(scope="session")
 def blood_cells(tmp_path_factory: pytest.TempPathFactory) -> BloodCells:
-    """A folder laid out as blood-cells: in TEST 12, 10, 9 and 4 photographs of four copies each."""
+    """A part of blood-cells under its real names, each image a few random pixels.
+
+    TEST has 12, 10, 6 and 4 photographs with four copies each, TRAIN and TEST_SIMPLE one copy of some.
+    """
     root = tmp_path_factory.mktemp("data") / "blood-cells"
     rng = np.random.default_rng(0)
-    counts = {"NEUTROPHIL": 12, "EOSINOPHIL": 10, "LYMPHOCYTE": 9, "MONOCYTE": 4}
-    for split, copies in (("TRAIN", 1), ("TEST", 4), ("TEST_SIMPLE", 1)):
-        for label, photographs in counts.items():
-            folder = root / "images" / split / label
-            folder.mkdir(parents=True)
-            for source in range(photographs):
-                for copy in range(copies):
-                    pixels = rng.integers(120, 255, (30, 40, 3)).astype(np.uint8)
-                    Image.fromarray(pixels).save(folder / f"_{source}_{90000 + copy}.jpeg")
+    photographs = {"NEUTROPHIL": 12, "EOSINOPHIL": 10, "LYMPHOCYTE": 6, "MONOCYTE": 4}
+    taken: dict[tuple[str, str], dict[str, int]] = {}
+    for name, entry in sorted(manifest("blood-cells").items()):
+        if not entry.group:
+            continue
+        _, split, label, _ = name.split("/")
+        groups = taken.setdefault((split, label), {})
+        copies = 4 if split == "TEST" else 1
+        if entry.group in groups or len(groups) < photographs[label]:
+            groups[entry.group] = groups.get(entry.group, 0) + 1
+            if groups[entry.group] <= copies:
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                pixels = rng.integers(120, 255, (30, 40, 3)).astype(np.uint8)
+                Image.fromarray(pixels).save(root / name)
     return BloodCells(root)

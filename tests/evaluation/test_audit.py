@@ -13,17 +13,20 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from leukolens.datasets import blood_cells
 from leukolens.datasets.base import Sample
 from leukolens.datasets.blood_cells import BloodCells
 from leukolens.datasets.catalogue import open_dataset
 from leukolens.datasets.folder import Folder
+from leukolens.datasets.manifest import Entry
 from leukolens.datasets.synthetic import DrawnField, distorted, draw_field, draw_single, write_drawn_set
-from leukolens.evaluation.audit import Audit, audit
+from leukolens.evaluation.audit import Audit, audit, unwatched
 from leukolens.evaluation.audit_cells import out_of_view
 from leukolens.evaluation.audit_document import document, to_json
+from leukolens.evaluation.audit_fields import same_fields
 from leukolens.evaluation.audit_labels import doubts
 from leukolens.evaluation.audit_page import page
-from leukolens.evaluation.audit_survey import in_natural_order, look, photographs
+from leukolens.evaluation.audit_survey import Photograph, gather, in_natural_order, look
 from leukolens.evaluation.audit_words import findings
 from leukolens.evaluation.predictions import Predictions
 
@@ -68,8 +71,21 @@ def found(planted: Path) -> Audit:
     return audit("planted", [Folder(planted / "test"), Folder(planted / "train")])
 
 
+@pytest.fixture
+def kaggle_like(kaggle_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """The set with a table that says of which photograph each image is a copy, and nothing of fields."""
+    root, _ = kaggle_files
+    table = {}
+    for path in sorted((root / "images").rglob("*.jpeg")):
+        name = path.relative_to(root).as_posix()
+        split, label = path.parts[-3].removesuffix("_SIMPLE"), path.parts[-2]
+        table[name] = Entry(name, 0, "", "", f"blood-cells/{split}/{label}/{path.stem.split('_')[2][0]}")
+    monkeypatch.setattr(blood_cells, "manifest", lambda _: table)
+    return kaggle_files
+
+
 @pytest.fixture(scope="module")
-def kaggle_like(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def kaggle_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A set laid out as blood-cells, with its originals at twice the size, one field photographed twice."""
     root, rng = tmp_path_factory.mktemp("kaggle") / "blood-cells", np.random.default_rng(9)
     wide = draw_field(rng, 440, 300, ("neutrophil",)).rgb
@@ -81,7 +97,7 @@ def kaggle_like(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     }
     originals = root.parent / "bccd" / "JPEGImages"
     originals.mkdir(parents=True)
-    for number, ((split, label, source), rgb) in enumerate(sources.items(), start=7):
+    for number, ((split, label, source), rgb) in enumerate(sources.items(), start=6):
         Image.fromarray(rgb).resize((640, 480)).save(originals / f"BloodImage_{number:05d}.jpg", quality=95)
         for folder, copies in ((split, 2), (f"{split}_SIMPLE", 1)):
             if folder == "TRAIN_SIMPLE":
@@ -143,7 +159,9 @@ def test_an_image_without_a_cell_and_a_broken_one_are_told_apart(found: Audit) -
 
 
 def test_splits_without_anything_in_common_have_no_leak(tmp_path: Path) -> None:
-    write_drawn_set(tmp_path / "clean", np.random.default_rng(1), labels=("monocyte",), photographs=3, copies=1)
+    write_drawn_set(
+        tmp_path / "clean", np.random.default_rng(1), labels=("monocyte",), photographs=3, copies=1
+    )
     clean = audit("clean", [Folder(tmp_path / "clean")])
     assert (clean.leaks, clean.pairs, clean.overlaps, clean.lost, clean.unreadable) == ((), (), (), (), ())
     assert clean.doubtful is None
@@ -154,7 +172,11 @@ def test_the_document_says_what_was_found_and_null_for_what_was_not_looked_for(f
     assert json.loads(to_json(found)) == told
     assert told["schema"] == "leukolens.data.audit/1"
     assert (told["images"], told["leaks"], told["doubtful_labels"], told["originals"]) == (21, 3, None, None)
-    assert Counter(pair["kind"] for pair in told["pairs"]) == {"identical": 1, "near_copy": 1, "same_field": 1}
+    assert Counter(pair["kind"] for pair in told["pairs"]) == {
+        "identical": 1,
+        "near_copy": 1,
+        "same_field": 1,
+    }
     assert told["no_cell"] == [
         {
             "image": "train/neutrophil/nothing.png",
@@ -168,7 +190,7 @@ def test_the_document_says_what_was_found_and_null_for_what_was_not_looked_for(f
 def test_the_page_needs_nothing_beside_it(found: Audit, planted: Path) -> None:
     html = page(found, planted)
     assert html.count("data:image/jpeg;base64,") == 2 * 3 + 1
-    assert "src=\"http" not in html
+    assert 'src="http' not in html
     assert "href=" not in html
     assert "labels differ" in html
     assert "--cross-fit" in html
@@ -189,15 +211,22 @@ def test_leaks_come_first_among_the_findings(found: Audit) -> None:
     assert not next(line for line in told if "no white cell" in line.text).leak
 
 
-def test_one_split_that_is_another_again_is_recognised_by_its_pictures(kaggle_like: tuple[Path, Path]) -> None:
+def test_one_split_that_is_another_again_is_recognised_by_its_pictures(
+    kaggle_like: tuple[Path, Path],
+) -> None:
     root, _ = kaggle_like
     found = audit("blood-cells", [BloodCells(root)])
     overlap = next(one for one in found.overlaps if one.split == "test_simple" and one.other == "test")
     assert overlap.whole
-    assert (overlap.photographs, overlap.shared, overlap.named) == (2, 2, 2)
-    assert {key for pair in found.leaks if set(pair.splits) == {"train", "test"} for key in (pair.a.key, pair.b.key)} == {
-        "TEST/NEUTROPHIL/0",
-        "TRAIN/NEUTROPHIL/0",
+    assert (overlap.photographs, overlap.shared) == (2, 2)
+    assert {
+        key
+        for pair in found.leaks
+        if set(pair.splits) == {"train", "test"}
+        for key in (pair.a.key, pair.b.key)
+    } == {
+        "TEST/NEUTROPHIL/6",
+        "TRAIN/NEUTROPHIL/7",
     }
 
 
@@ -205,16 +234,34 @@ def test_originals_are_found_by_picture_and_name_the_pairs(kaggle_like: tuple[Pa
     root, originals = kaggle_like
     found = audit("blood-cells", [BloodCells(root)], originals=originals)
     assert {one.photograph.key: one.name for one in found.fields.originals} == {
-        "TEST/NEUTROPHIL/0": "7",
-        "TEST_SIMPLE/NEUTROPHIL/0": "7",
-        "TRAIN/NEUTROPHIL/0": "8",
-        "TEST/MONOCYTE/0": "9",
-        "TEST_SIMPLE/MONOCYTE/0": "9",
-        "TRAIN/MONOCYTE/0": "10",
+        "TEST/NEUTROPHIL/6": "6",
+        "TEST_SIMPLE/NEUTROPHIL/0": "6",
+        "TRAIN/NEUTROPHIL/7": "7",
+        "TEST/MONOCYTE/8": "8",
+        "TEST_SIMPLE/MONOCYTE/0": "8",
+        "TRAIN/MONOCYTE/9": "9",
     }
-    assert [(one, other) for one, other, _ in found.fields.original_pairs] == [("7", "8")]
+    assert [(one, other) for one, other, _ in found.fields.original_pairs] == [("6", "7")]
+    assert (found.fields.compared, found.fields.strays) == (4, ())
     (pair,) = [pair for pair in found.leaks if pair.splits == ("test", "train")]
-    assert pair.originals == ("7", "8")
+    assert pair.originals == ("6", "7")
+
+
+def test_a_copy_that_shows_something_else_than_its_photograph_is_told(
+    kaggle_files: tuple[Path, Path],
+) -> None:
+    train = kaggle_files[0] / "images" / "TRAIN"
+
+    def as_one(*names: str) -> list[Photograph]:
+        paths = [train / f"{name}.jpeg" for name in names]
+        return list(
+            gather(look(path.stem, Sample(path, "monocyte", "lab", "train", "one"), "one") for path in paths)
+        )
+
+    right = same_fields(as_one("NEUTROPHIL/_0_70", "NEUTROPHIL/_0_71"), (), unwatched)
+    wrong = same_fields(as_one("NEUTROPHIL/_0_70", "MONOCYTE/_0_90"), (), unwatched)
+    assert (right.compared, len(right.strays)) == (1, 0)
+    assert (wrong.compared, len(wrong.strays)) == (1, 1)
 
 
 def test_a_copy_whose_cell_was_shifted_out_is_known_by_its_siblings(tmp_path: Path) -> None:
@@ -232,7 +279,7 @@ def test_a_copy_whose_cell_was_shifted_out_is_known_by_its_siblings(tmp_path: Pa
         path = tmp_path / f"{number}.png"
         Image.fromarray(rgb).save(path)
         seen.append(look(path.name, Sample(path, "lymphocyte", "lab", "all", "one"), "one"))
-    (lost,) = out_of_view(photographs(seen))
+    (lost,) = out_of_view(gather(seen))
     assert lost.image.name == "5.png"
     assert lost.left < 0.12
     assert lost.whole
@@ -259,7 +306,13 @@ def test_a_wrong_label_is_doubted_by_the_mean_over_its_copies() -> None:
             ]
         )
     )
-    assert (doubt.group, doubt.label, doubt.other, doubt.copies, doubt.against) == ("wrong", "monocyte", "neutrophil", 2, 2)
+    assert (doubt.group, doubt.label, doubt.other, doubt.copies, doubt.against) == (
+        "wrong",
+        "monocyte",
+        "neutrophil",
+        2,
+        2,
+    )
     assert doubt.own == pytest.approx(0.15)
     assert doubt.others == pytest.approx(0.85)
     assert doubt.image == "wrong1"
@@ -273,7 +326,13 @@ def test_doubts_come_with_the_least_probable_label_first() -> None:
 
 
 def test_numbers_in_keys_are_sorted_as_numbers() -> None:
-    assert sorted(["a/10", "a/9", "a/b", "a/9x", "²"], key=in_natural_order) == ["²", "a/9", "a/9x", "a/10", "a/b"]
+    assert sorted(["²", "a/b", "a/10", "a/9x", "a/9"], key=in_natural_order) == [
+        "a/9",
+        "a/9x",
+        "a/10",
+        "a/b",
+        "²",
+    ]
 
 
 PAIRS = {("257", "230"), ("204", "277"), ("204", "276"), ("377", "400"), ("264", "224")}
@@ -305,11 +364,17 @@ def test_on_the_real_images_it_finds_what_the_data_guide_says(data_root: Path) -
     }
     simple = next(one for one in found.overlaps if (one.split, one.other) == ("test_simple", "test"))
     assert simple.whole
-    assert simple.named == 71
+    assert simple.photographs == 71
     known = {frozenset(pair[:2]) for pair in found.fields.original_pairs}
     assert {frozenset(pair) for pair in PAIRS} <= known
-    across = {frozenset(pair.originals) for pair in found.leaks if set(pair.splits) == {"test", "train"} and pair.originals}
+    across = {
+        frozenset(pair.originals)
+        for pair in found.leaks
+        if set(pair.splits) == {"test", "train"} and pair.originals
+    }
     assert {frozenset(pair) for pair in PAIRS} <= across
+    numbers = {(row.split, row.label): row.numbers for row in found.counts if row.split != "test_simple"}
+    assert numbers == by_class
     near = {frozenset((pair.a.key, pair.b.key)) for pair in found.pairs}
     for one, other in (("0", "4"), ("1", "6")):
         assert frozenset(f"TEST_SIMPLE/EOSINOPHIL/{number}" for number in (one, other)) in near

@@ -79,6 +79,6 @@ def test_restriction_looks_and_method_are_said(evaluation):
     assert [variant["name"] for variant in whole["variants"]] == [
         "all",
         "field not in TRAIN",
-        "without monocyte 0",
+        "without monocyte _0_",
     ]
     assert whole["bundle"]["sha256"] == "b" * 64

@@ -145,9 +145,9 @@ def test_figures_without_a_denominator_give_no_interval_when_they_are_many():
 def test_two_thousand_resamples_of_the_official_test_take_well_under_a_second(drawn):
     predictions = drawn(0, photographs=(48, 13, 6, 4), copies=70)
     assert 2000 < len(predictions) < 3000
-    start = time.perf_counter()
+    start = time.process_time()
     draws = headline_draws(predictions)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
     assert draws.shape == (RESAMPLES, 3)
 
 

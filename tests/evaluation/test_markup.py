@@ -21,6 +21,7 @@ def test_an_interval_or_the_reason_why_there_is_none():
     assert ">25.0 to 75.1<" in with_one
     assert 'data-low="0.25" data-high="0.7512"' in with_one
     assert ">0.250 to 0.751<" in markup.between(Measure(0.5, Interval(0.25, 0.7512)), share=False)
+    assert ">every resample alike<" in markup.between(Measure(1.0, Interval(1.0, 1.0)))
     assert ">fewer than 9 photographs<" in markup.between(Measure(0.5))
     assert markup.between(Measure(0.5), reason="") == markup.between(Measure(NOTHING)) == ""
 

@@ -24,10 +24,10 @@ def test_the_official_test_says_restriction_rare_classes_and_looks(measured, pre
     found = [note.text for note in notes(measured(pretender(CLASS_KEYS), blood_cells, "test"))]
     assert found == [
         "The bundle knows 7 classes and was asked of 4: its probabilities were restricted to neutrophil, "
-        "eosinophil, lymphocyte, monocyte, and scaled to add up to 1. The last row of the first table has all "
-        "classes open.",
-        "Too few photographs for an interval, or for any claim about coverage: monocyte (4). What balanced "
-        "accuracy owes to them is as uncertain as they are.",
+        "eosinophil, lymphocyte, monocyte, and scaled to add up to 1. The last row of the first table has all"
+        " classes open.",
+        "Too few photographs for an interval, or for any claim about coverage: lymphocyte (6), monocyte (4). "
+        "What balanced accuracy owes to them is as uncertain as they are.",
         "Look 2 at held-out data by the ledger, look 2 at blood-cells. The more looks, the more the best of "
         "them owes to luck.",
     ]

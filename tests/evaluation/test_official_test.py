@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from leukolens.datasets.base import Sample
+from leukolens.datasets.blood_cells import DOUBTFUL
 from leukolens.errors import DataError
 from leukolens.evaluation.intervals import Interval, percentile_interval
 from leukolens.evaluation.measures import headline, headline_draws
 from leukolens.evaluation.official_test import (
-    DOUBTFUL_GROUP,
     fields_in_train,
     over_seeds,
     variants,
@@ -24,7 +24,7 @@ def official(drawn):
         # One draw says how many copies there are, so that every seed answers the same images.
         frame, answers = drawn(0, photographs=(48, 13, 6, 4)), drawn(seed, photographs=(48, 13, 6, 4))
         rows = answers.probabilities[np.arange(len(frame)) % len(answers)]
-        first_monocyte = {"blood-cells/TEST/MONOCYTE/0": DOUBTFUL_GROUP}
+        first_monocyte = {"blood-cells/TEST/MONOCYTE/0": DOUBTFUL}
         named = (group.replace("lab/", "blood-cells/") for group in frame.groups)
         groups = tuple(first_monocyte.get(group, group) for group in named)
         return Predictions(frame.classes, frame.images, groups, frame.truth, rows)
@@ -41,9 +41,9 @@ def test_the_three_variants_stand_beside_each_other(official):
     assert everything.headline == headline(predictions)
     assert everything.left_out == ()
     assert clean.left_out == ("blood-cells/TEST/EOSINOPHIL/1", "blood-cells/TEST/NEUTROPHIL/3")
-    assert settled.left_out == (DOUBTFUL_GROUP,)
+    assert settled.left_out == (DOUBTFUL,)
     assert [variant.headline.groups for variant in (everything, clean, settled)] == [71, 69, 70]
-    kept = np.array([group != DOUBTFUL_GROUP for group in predictions.groups])
+    kept = np.array([group != DOUBTFUL for group in predictions.groups])
     assert settled.headline.accuracy.value == pytest.approx(predictions.correct[kept].mean())
     assert settled.headline.images == kept.sum()
 

@@ -80,7 +80,7 @@ def _measures(part):
 def test_the_page_holds_every_number_of_the_json(evaluation, shown):
     reader = _read(shown)
     measures = list(_measures(document(evaluation)))
-    assert len(measures) > 40
+    assert len(measures) > 30
     for measure in measures:
         assert measure["value"] is None or measure["value"] in reader.values
         assert measure["low"] is None or (measure["low"], measure["high"]) in reader.ends
@@ -112,7 +112,7 @@ def test_variants_looks_and_plots_are_there(shown):
     for words in (
         "The official test and its variants",
         "field not in TRAIN",
-        "without monocyte 0",
+        "without monocyte _0_",
         "all, 7 classes open",
         "Look 1 at held-out data",
         "Too few photographs",
@@ -143,4 +143,4 @@ def test_one_class_without_a_mistake_or_an_interval_makes_a_page(pretender, tmp_
     text = " ".join(_read(page(made, tmp_path / "lab")).words)
     assert "None: every answer is right." in text
     assert "fewer than 9 photographs" in text
-    assert "Over all classes" in text
+    assert "classes open" not in text

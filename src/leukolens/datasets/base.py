@@ -133,7 +133,9 @@ class CellDataset(ABC):
             )
         every = sorted(self._read(), key=lambda sample: sample.path.as_posix())
         if not every:
-            raise DataError(f"{self.root} holds no image of {self.name}", "Fetch it again, or name another folder")
+            raise DataError(
+                f"{self.root} holds no image of {self.name}", "Fetch it again, or name another folder"
+            )
         return tuple(sample for sample in every if not splits or sample.split in splits)
 
     @abstractmethod

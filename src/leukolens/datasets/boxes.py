@@ -9,7 +9,12 @@ from leukolens.imaging.framing import Box
 
 Boxed = Literal["white_cell", "red_cell", "platelet"]
 
-BOXED: dict[str, Boxed] = {"WBC": "white_cell", "RBC": "red_cell", "Platelet": "platelet", "Platelets": "platelet"}
+BOXED: dict[str, Boxed] = {
+    "WBC": "white_cell",
+    "RBC": "red_cell",
+    "Platelet": "platelet",
+    "Platelets": "platelet",
+}
 
 
 @dataclass(frozen=True, slots=True)

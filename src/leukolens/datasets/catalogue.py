@@ -13,9 +13,7 @@ from leukolens.datasets.raabin import Raabin
 from leukolens.datasets.tecom import Tecom
 from leukolens.errors import DataError
 
-CLASSES: dict[str, type[CellDataset]] = {
-    kind.name: kind for kind in (BloodCells, Bccd, Pbc, Raabin, Tecom)
-}
+CLASSES: dict[str, type[CellDataset]] = {kind.name: kind for kind in (BloodCells, Bccd, Pbc, Raabin, Tecom)}
 
 NAMES: tuple[str, ...] = tuple(CLASSES)
 
@@ -47,5 +45,6 @@ def open_dataset(name: str, root: Path) -> CellDataset:
     if Path(name).is_dir():
         return Folder(Path(name))
     raise DataError(
-        f"{name!r} is neither a known data set nor a folder", f"Use one of {', '.join(NAMES)}, or a folder's path"
+        f"{name!r} is neither a known data set nor a folder",
+        f"Use one of {', '.join(NAMES)}, or a folder's path",
     )

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.message import Message
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
@@ -45,7 +45,7 @@ class Patience:
     most: int = 8 * 2**30
 
 
-class _Broken(Exception):
+class _BrokenError(Exception):
     """A connection that may do better next time."""
 
 
@@ -77,7 +77,7 @@ def download(
             part.replace(target)
             _memory(part).unlink(missing_ok=True)
             return target
-        except _Broken as broken:
+        except _BrokenError as broken:
             fruitless = 0 if _size(part) > furthest else fruitless + 1
             furthest = max(furthest, _size(part))
             if fruitless >= patience.attempts:
@@ -87,7 +87,8 @@ def download(
                 ) from broken
         except OSError as error:
             raise DownloadError(
-                f"{part} cannot be written ({error.strerror or error})", "Free some space, then run this again"
+                f"{part} cannot be written ({error.strerror or error})",
+                "Free some space, then run this again",
             ) from error
         time.sleep(min(patience.pause_s * 2**fruitless, 60.0))
 
@@ -104,11 +105,13 @@ def _attempt(address: str, part: Path, patience: Patience, progress: Progress | 
             _judge(error, address, part, have)
         return
     except (http.client.HTTPException, OSError) as error:
-        raise _Broken(_words(error)) from error
+        raise _BrokenError(_words(error)) from error
     with response:
         start, total = _extent(response.status, response.headers, have)
         if (total or 0) > patience.most:
-            raise DownloadError(f"{address} claims {total} bytes", "This cannot be the file; check the address")
+            raise DownloadError(
+                f"{address} claims {total} bytes", "This cannot be the file; check the address"
+            )
         _remember(part, address, response.headers)
         with part.open("r+b" if start else "wb") as stream:
             stream.truncate(start)
@@ -128,7 +131,7 @@ def _receive(
         try:
             piece = response.read1(_CHUNK)
         except (http.client.HTTPException, OSError) as error:
-            raise _Broken(_words(error)) from error
+            raise _BrokenError(_words(error)) from error
         if not piece:
             break
         stream.write(piece)
@@ -140,18 +143,18 @@ def _receive(
         elapsed = time.monotonic() - window_from
         if elapsed > patience.window_s:
             if window_bytes < patience.slowest * elapsed:
-                raise _Broken(f"only {window_bytes / elapsed:.0f} bytes a second")
+                raise _BrokenError(f"only {window_bytes / elapsed:.0f} bytes a second")
             window_from, window_bytes = time.monotonic(), 0
     if total is not None and stream.tell() != total:
-        raise _Broken(f"broke off at {stream.tell()} of {total} bytes")
+        raise _BrokenError(f"broke off at {stream.tell()} of {total} bytes")
 
 
-def _extent(status: int, headers: Message, have: int) -> tuple[int, int | None]:
+def _extent(status: int, headers: HTTPMessage, have: int) -> tuple[int, int | None]:
     """Where in the file this answer's bytes begin, and how long the file is, if the server says so."""
     if status == 206:
         matched = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
         if matched is None or int(matched[1]) != have:
-            raise _Broken("the server sent another range than was asked for")
+            raise _BrokenError("the server sent another range than was asked for")
         return have, None if matched[2] == "*" else int(matched[2])
     length = headers.get("Content-Length", "")
     return 0, int(length) if length.isdigit() else None
@@ -163,9 +166,9 @@ def _judge(error: urllib.error.HTTPError, address: str, part: Path, have: int) -
         if error.headers.get("Content-Range") == f"bytes */{have}":
             return
         part.unlink(missing_ok=True)
-        raise _Broken("what came so far does not fit the file")
+        raise _BrokenError("what came so far does not fit the file")
     if error.code in _TRANSIENT:
-        raise _Broken(f"HTTP {error.code}")
+        raise _BrokenError(f"HTTP {error.code}")
     raise DownloadError(
         f"{address} answered HTTP {error.code} ({error.reason})",
         "Fetch the files from the publisher's page yourself and hand them over with --from",
@@ -176,7 +179,13 @@ class _WebOnly(urllib.request.HTTPRedirectHandler):
     """Follows redirects within the web, and never from https to http."""
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
     ) -> urllib.request.Request | None:
         old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
         if new not in {"http", "https"} or (old == "https" and new != "https"):
@@ -191,7 +200,7 @@ def _memory(part: Path) -> Path:
     return part.with_name(f"{part.name}.json")
 
 
-def _remember(part: Path, address: str, headers: Message) -> None:
+def _remember(part: Path, address: str, headers: HTTPMessage) -> None:
     """Keeps what tells later whether the file is still the same; weak validators don't."""
     tag = headers.get("ETag", "")
     validator = headers.get("Last-Modified", "") if not tag or tag.startswith("W/") else tag

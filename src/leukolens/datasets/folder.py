@@ -30,7 +30,11 @@ class Folder(CellDataset):
 
     name = "folder"
     publication = Publication(
-        title="A folder of class folders", source="", licence="the owner's", permissive=False, steps="Yours already"
+        title="A folder of class folders",
+        source="",
+        licence="the owner's",
+        permissive=False,
+        steps="Yours already",
     )
 
     def __init__(self, root: Path, lab: str | None = None) -> None:
@@ -42,7 +46,9 @@ class Folder(CellDataset):
         unknown = [folder.name for folder in folders if class_called(folder.name) is None]
         if unknown or not folders:
             raise DataError(
-                f"{root}: {', '.join(unknown)} names no cell class" if unknown else f"{root} holds no class folder",
+                f"{root}: {', '.join(unknown)} names no cell class"
+                if unknown
+                else f"{root} holds no class folder",
                 f"Name each folder after its class ({', '.join(CLASS_KEYS)}), or move it away",
             )
         self._labels = {folder: label for folder in folders if (label := class_called(folder.name))}

@@ -56,7 +56,7 @@ def keypoints(rgb: NDArray[np.uint8]) -> Keypoints:
     Args:
         rgb: uint8 (height, width, 3). Bring images to be compared to about the same magnification.
     """
-    found, raw = cv2.SIFT_create(nfeatures=_KEYPOINTS, contrastThreshold=_CONTRAST).detectAndCompute(
+    found, raw = cv2.SIFT.create(nfeatures=_KEYPOINTS, contrastThreshold=_CONTRAST).detectAndCompute(
         cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), None
     )
     if raw is None:
@@ -130,10 +130,11 @@ class FieldIndex:
     def __init__(self, fields: Sequence[Keypoints], voters: int = _VOTERS) -> None:
         self._fields, self._voters = list(fields), voters
         heads = [field.descriptors[:voters] for field in fields]
-        self._owner = np.repeat(np.arange(len(fields)), [len(head) for head in heads])
+        self._ends = np.cumsum([0, *map(len, heads)])
+        self._owner = np.repeat(np.arange(len(fields)), np.diff(self._ends))
         stacked = np.concatenate([*heads, np.zeros((0, 128), np.float32)])
         self._axes = _principal_axes(stacked)
-        self._voting = stacked @ self._axes
+        self._voting = (stacked @ self._axes).T.copy()
 
     def search(
         self, query: Keypoints, candidates: int = 3, *, mirrored: bool = True, besides: int | None = None
@@ -150,10 +151,10 @@ class FieldIndex:
         for view in (query, query.mirrored()) if mirrored else (query,):
             if not len(view.points) or not len(self._owner):
                 continue
-            similarity = self._voting @ (view.descriptors[: self._voters] @ self._axes).T
+            similarity = view.descriptors[: self._voters] @ self._axes @ self._voting
             if besides is not None:
-                similarity[self._owner == besides] = -np.inf
-            votes = np.bincount(self._owner[similarity.argmax(axis=0)], minlength=len(self._fields))
+                similarity[:, self._ends[besides] : self._ends[besides + 1]] = -np.inf
+            votes = np.bincount(self._owner[similarity.argmax(axis=1)], minlength=len(self._fields))
             for index in np.argsort(-votes, kind="stable")[:candidates]:
                 score = agreement(view, self._fields[index]) if index != besides else 0
                 if score > best.get(int(index), 0):

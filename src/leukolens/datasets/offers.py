@@ -48,7 +48,9 @@ class Offer:
                 return stream.read(self.size + 1)
         # A damaged member answers with anything from BadZipFile to zlib.error and NotImplementedError.
         except Exception as error:
-            raise DataError(f"{self.name} cannot be read ({error})", "Get it again from where it came from") from error
+            raise DataError(
+                f"{self.name} cannot be read ({error})", "Get it again from where it came from"
+            ) from error
 
 
 @contextmanager

@@ -19,7 +19,15 @@ class Pbc(CellDataset):
 
     name = "pbc-224"
     lab = "pbc"
-    classes = ("neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte", "immature_granulocyte", "other")
+    classes = (
+        "neutrophil",
+        "eosinophil",
+        "basophil",
+        "lymphocyte",
+        "monocyte",
+        "immature_granulocyte",
+        "other",
+    )
     landmarks = ("neutrophil", "lymphocyte", "ig", "platelet")
     publication = Publication(
         title="A dataset of microscopic peripheral blood cell images for automatic recognition, a part at 224x224",

@@ -13,7 +13,6 @@ from leukolens.datasets.labels import class_called
 from leukolens.datasets.manifest import manifest
 from leukolens.errors import DataError
 
-
 _CLASS_OF_NUMBER = {"1": "Neutrophil", "2": "Lymphocyte", "3": "Monocyte", "4": "Eosinophil", "5": "Basophil"}
 
 
@@ -26,8 +25,12 @@ def labels_from_publisher(table: bytes) -> bytes:
     try:
         rows = list(csv.DictReader(StringIO(table.decode("utf-8-sig"))))
         lines = [f"{int(row['image ID']):03d}.bmp,{_CLASS_OF_NUMBER[row['class label']]}" for row in rows]
+        if not lines:
+            raise ValueError("it is empty")
     except (UnicodeDecodeError, KeyError, ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"the publisher's table of labels has changed ({error})", "Report it to the project") from error
+        raise DataError(
+            f"the publisher's table of labels has changed ({error})", "Report it to the project"
+        ) from error
     return "".join(f"{line}\r\n" for line in ("image,label", *lines)).encode()
 
 
@@ -52,17 +55,22 @@ class Tecom(CellDataset):
     def _read(self) -> Iterator[Sample]:
         known = manifest(self.name)
         table = self.root / "labels.csv"
-        with table.open(encoding="utf-8-sig", newline="") as stream:
-            for row in csv.DictReader(stream):
-                path = self.root / "images" / row.get("image", "")
-                label = class_called(row.get("label", ""))
-                if label is None or not path.is_file():
-                    raise DataError(
-                        f"{table}: {row} names no image of this set or no cell class",
-                        f"Fetch it again with `leukolens data get {self.name}`",
-                    )
-                entry = known.get(path.relative_to(self.root).as_posix())
-                yield Sample(path, label, self.lab, "all", entry.group if entry else f"{self.name}/{path.stem}")
+        try:
+            with table.open(encoding="utf-8-sig", newline="") as stream:
+                rows = list(csv.DictReader(stream))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise DataError(
+                f"{table} cannot be read ({error})", f"Fetch it again with `leukolens data get {self.name}`"
+            ) from error
+        for row in rows:
+            entry = known.get(f"images/{row.get('image')}")
+            label = class_called(row.get("label") or "")
+            if entry is None or label is None or not (self.root / entry.name).is_file():
+                raise DataError(
+                    f"{table}: {', '.join(map(str, row.values()))} names no image of this set or no cell class",
+                    f"Fetch it again with `leukolens data get {self.name}`",
+                )
+            yield Sample(self.root / entry.name, label, self.lab, "all", entry.group)
 
     def mask(self, path: Path) -> Path:
         """The mask of this image: nucleus white, cytoplasm grey, ground black."""

@@ -220,8 +220,8 @@ def _blank(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _share_axes(axes: Axes) -> None:
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[:].set_visible(False)

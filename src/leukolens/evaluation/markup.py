@@ -34,7 +34,8 @@ def between(measure: Measure, *, share: bool = True, reason: str = "fewer than 9
         return f'<span class="between">{escape(reason)}</span>' if reason else ""
     low, high = ((f"{100 * end:.1f}" if share else f"{end:.3f}") for end in (interval.low, interval.high))
     ends = f'data-low="{interval.low!r}" data-high="{interval.high!r}"'
-    return f'<span class="between" {ends}>{low} to {high}</span>'
+    text = f"{low} to {high}" if interval.low < interval.high else "every resample alike"
+    return f'<span class="between" {ends}>{text}</span>'
 
 
 def measured(measure: Measure, *, share: bool = True, reason: str = "") -> str:

@@ -89,10 +89,10 @@ def _cards(line: Headline) -> str:
 
 
 def _variants(evaluation: Evaluation) -> str:
+    if not evaluation.variants and not evaluation.unrestricted:
+        return ""
     rows = [
-        (variant.name, f"{variant.description}: {len(variant.left_out)} left out", variant.headline)
-        if variant.left_out
-        else (variant.name, variant.description, variant.headline)
+        (variant.name, variant.description + _left_out(len(variant.left_out)), variant.headline)
         for variant in evaluation.variants
     ] or [("all", "Every image", evaluation.headline)]
     if evaluation.unrestricted:
@@ -105,9 +105,15 @@ def _variants(evaluation: Evaluation) -> str:
         f"{measured(line.balanced_accuracy)}{measured(line.photograph_accuracy)}</tr>"
         for index, (name, text, line) in enumerate(rows)
     ]
-    title = "The official test and its variants" if evaluation.variants else "Over all classes"
+    title = (
+        "The official test and its variants" if evaluation.variants else "With fewer classes, and with all"
+    )
     head = ("", "images", "photographs", "accuracy", "balanced accuracy", "photograph accuracy")
     return f"<h2>{title}</h2>{table(head, body)}"
+
+
+def _left_out(count: int) -> str:
+    return f" ({count} photograph{'s' if count > 1 else ''} left out)" if count else ""
 
 
 def _classes(evaluation: Evaluation) -> str:
