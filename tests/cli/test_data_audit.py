@@ -17,7 +17,9 @@ from leukolens.evaluation.predictions import Predictions
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One drawn folder of class folders with nothing wrong."""
     folder = tmp_path_factory.mktemp("sets") / "clean"
-    write_drawn_set(folder, np.random.default_rng(3), labels=("neutrophil", "monocyte"), photographs=1, copies=1)
+    write_drawn_set(
+        folder, np.random.default_rng(3), labels=("neutrophil", "monocyte"), photographs=1, copies=1
+    )
     return folder
 
 
@@ -55,7 +57,7 @@ def test_without_strict_a_leak_is_told_and_no_failure(leaky: Path, tmp_path: Pat
     told = json.loads(result.stdout)
     assert told == json.loads((tmp_path / "audit.json").read_text())
     assert told["overlaps"] == [
-        {"split": "train", "other": "test", "photographs": 2, "shared": 2, "same_name": 2, "whole": True}
+        {"split": "train", "other": "test", "photographs": 2, "shared": 2, "whole": True}
     ]
 
 
@@ -76,6 +78,19 @@ def test_predictions_show_doubtful_labels(clean: Path, tmp_path: Path) -> None:
     assert [(doubt["photograph"], doubt["rather"]) for doubt in told["doubts"]] == [
         ("clean/monocyte/000", "neutrophil")
     ]
+
+
+def test_predictions_of_other_sets_are_passed_over_and_of_others_alone_refused(
+    clean: Path, tmp_path: Path
+) -> None:
+    both, rows = ("elsewhere/1.png", "clean/neutrophil/000-0.png"), np.array([[0.1, 0.9], [0.8, 0.2]])
+    said = Predictions(("neutrophil", "monocyte"), both, ("elsewhere", "clean"), np.array([0, 0]), rows)
+    path = tmp_path / "held_out.json"
+    path.write_text(said.to_json())
+    result = run(clean, "--out", tmp_path, "--predictions", path, "--json")
+    assert json.loads(result.stdout)["doubtful_labels"] == {"photographs": 1, "doubts": []}
+    path.write_text(said.only(np.array([True, False])).to_json())
+    assert run(clean, "--out", tmp_path, "--predictions", path).exit_code == 1
 
 
 @pytest.mark.parametrize("content", [None, "no json", "{}"])

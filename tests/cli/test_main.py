@@ -19,7 +19,7 @@ from leukolens.cli.endings import Commands
 from leukolens.cli.main import app
 from leukolens.errors import LeukolensError
 
-HEAVY = ("torch", "numpy", "cv2", "PIL", "onnxruntime", "pydantic", "rich", "matplotlib", "lightning_fabric")
+HEAVY = ("torch", "numpy", "cv2", "PIL", "onnxruntime", "pydantic", "matplotlib", "lightning_fabric")
 
 
 def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -164,56 +164,44 @@ def test_the_app_itself_ends_that_way() -> None:
     assert "no-bundle-here cannot be read" in result.stderr
 
 
+def started(program: str, command: str) -> subprocess.Popen[str]:
+    made = f"import time\nfrom leukolens.cli import main\n{program}\nmain.main()"
+    return subprocess.Popen(
+        [sys.executable, "-c", made, command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
-def test_ctrl_c_ends_a_running_command_within_a_moment(tmp_path: Path) -> None:
+def test_ctrl_c_ends_a_running_command_within_a_moment() -> None:
     program = """
-import time, typer
-from leukolens.cli import main
 @main.app.command("wait")
 def wait() -> None:
     print("waiting", flush=True)
     time.sleep(60)
-main.main()
 """
-    running = subprocess.Popen(
-        [sys.executable, "-c", program, "wait"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert running.stdout is not None
-    assert running.stdout.readline() == "waiting\n"
-    started = time.monotonic()
-    running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=30)
+    with started(program, "wait") as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "waiting\n"
+        clock = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=30)
     assert running.returncode == 130
     assert (out, err) == ("", "Interrupted.\n")
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - clock < 20
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes are POSIX")
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+def test_a_reader_that_goes_away_is_no_error() -> None:
     program = """
-import typer
-from leukolens.cli import main
 @main.app.command("talk")
 def talk() -> None:
     for _ in range(100000):
         print("a line that nobody reads")
-main.main()
 """
-    running = subprocess.Popen(
-        [sys.executable, "-c", program, "talk"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert running.stdout is not None
-    assert running.stderr is not None
-    running.stdout.readline()
-    running.stdout.close()
-    assert running.stderr.read() == ""
-    assert running.wait(timeout=60) == 141
-    running.stderr.close()
+    with started(program, "talk") as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.readline()
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 141

@@ -290,16 +290,19 @@ print(*[name for name in {HEAVY!r} if name in sys.modules])
 # The bundle that ships
 
 
-def test_the_shipped_bundle_names_real_cells(shipped_bundle: Bundle, data_root: Path) -> None:
-    classes = {"NEUTROPHIL": 8, "EOSINOPHIL": 8, "LYMPHOCYTE": 6, "MONOCYTE": 4}
-    folder = data_root / "blood-cells" / "images" / "TEST_SIMPLE"
-    paths = [path for name, count in classes.items() for path in sorted((folder / name).iterdir())[:count]]
+def test_the_shipped_bundle_names_real_cells_that_it_learned_from(
+    shipped_bundle: Bundle, data_root: Path
+) -> None:
+    """On TRAIN: every look at TEST or TEST_SIMPLE goes through the evaluation and its ledger, never a test."""
+    folder = data_root / "blood-cells" / "images" / "TRAIN"
+    classes = ("NEUTROPHIL", "EOSINOPHIL", "LYMPHOCYTE", "MONOCYTE")
+    paths = [path for name in classes for path in sorted((folder / name).iterdir())[::300]]
     readings = list(Reader(shipped_bundle).identify(paths))
-    assert all(reading.status == "ok" for reading in readings)
-    right = sum(
-        reading.cells[0].label == reading.path.parent.name.lower() for reading in readings if reading.cells
-    )
-    assert right >= 0.8 * len(paths)
+    assert len(readings) > 30
+    seen = [reading for reading in readings if reading.status == "ok"]
+    assert len(seen) >= 0.9 * len(paths)
+    right = sum(reading.cells[0].label == reading.path.parent.name.lower() for reading in seen)
+    assert right >= 0.85 * len(seen)
 
 
 def test_the_shipped_bundle_is_the_default(shipped_bundle: Bundle) -> None:

@@ -11,7 +11,7 @@ import typer
 from leukolens.cli.data_audit import audit
 
 if TYPE_CHECKING:
-    from leukolens.datasets.base import CellDataset, Publication
+    from leukolens.datasets.base import CellDataset
 
 app = typer.Typer(help="The known data sets: list them, fetch them, audit them.", no_args_is_help=True)
 
@@ -23,7 +23,9 @@ def list_sets(
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data", help="Folder that holds the data sets; LEUKOLENS_DATA, else ./data, by default."
+            "--data",
+            metavar="DIR",
+            help="Folder that holds the data sets; LEUKOLENS_DATA, else ./data, by default.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -47,12 +49,18 @@ def get(
     ],
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="Folder or ZIP archive that has the files, instead of the publisher."),
+        typer.Option(
+            "--from",
+            metavar="DIR",
+            help="Folder or ZIP archive that has the files, instead of the publisher.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="Folder to put the data set's folder in; LEUKOLENS_DATA, else ./data, by default."
+            "--out",
+            metavar="DIR",
+            help="Folder to put the data set's folder in; LEUKOLENS_DATA, else ./data, by default.",
         ),
     ] = None,
     as_json: JsonOption = False,

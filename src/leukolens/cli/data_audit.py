@@ -36,9 +36,9 @@ def audit(
             metavar="DIR", help="Folder that holds the data sets; LEUKOLENS_DATA, else ./data, by default."
         ),
     ] = None,
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for audit.html and audit.json.")
-    ] = Path("leukolens-audit"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for audit.html and audit.json.")] = Path(
+        "leukolens-audit"
+    ),
     predictions: Annotated[
         Path | None,
         typer.Option(

@@ -49,7 +49,14 @@ def _of(photograph: Photograph) -> Iterator[OutOfView]:
     with_cell = [image for image in readable if image.nucleus]
     mass = {image.name: _mass(image) for image in readable}
     usual = float(np.median([mass[image.name] for image in with_cell])) if with_cell else 0.0
-    suspects = [image for image in readable if mass[image.name] < _SUSPECT * usual or not image.nucleus]
+    dense = float(np.median([image.nucleus.density for image in with_cell if image.nucleus] or [0.0]))
+    suspects = [
+        image
+        for image in readable
+        if not image.nucleus
+        or mass[image.name] < _SUSPECT * usual
+        or image.nucleus.density < _NUCLEAR * dense
+    ]
     if not suspects:
         return
     if len(with_cell) < _FEWEST_COPIES:
@@ -58,7 +65,7 @@ def _of(photograph: Photograph) -> Iterator[OutOfView]:
                 yield OutOfView(image, float("nan"), with_cell[0] if with_cell else None)
         return
     typical = sorted(with_cell, key=lambda image: abs(mass[image.name] - usual))[:_REFERENCES]
-    level = _NUCLEAR * float(np.median([image.nucleus.density for image in typical if image.nucleus]))
+    level = _NUCLEAR * dense
     stained = float(np.median([_stained(image, level) for image in typical]))
     for image in suspects:
         left = _stained(image, level) / stained if stained else 0.0

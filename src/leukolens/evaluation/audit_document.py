@@ -28,6 +28,7 @@ def document(audit: Audit) -> dict[str, Any]:
                 "class": count.label or None,
                 "images": count.images,
                 "photographs": count.photographs,
+                "numbers_in_names": count.numbers or None,
             }
             for count in audit.counts
         ],
@@ -38,7 +39,6 @@ def document(audit: Audit) -> dict[str, Any]:
                 "other": overlap.other,
                 "photographs": overlap.photographs,
                 "shared": overlap.shared,
-                "same_name": overlap.named,
                 "whole": overlap.whole,
             }
             for overlap in audit.overlaps
@@ -61,6 +61,10 @@ def document(audit: Audit) -> dict[str, Any]:
                 {"originals": [one, other], "keypoints": score}
                 for one, other, score in audit.fields.original_pairs
             ],
+        },
+        "second_copies": {
+            "compared": audit.fields.compared,
+            "unlike_the_first": [image.name for image in audit.fields.strays],
         },
         "unreadable": [{"image": image.name, "reason": image.problem} for image in audit.unreadable],
         "no_cell": [

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from leukolens.datasets.matching import SAME_FIELD, FieldIndex, Keypoints, agreement, keypoints
 from leukolens.errors import ImageError
 from leukolens.evaluation.audit_pairs import Pair
-from leukolens.evaluation.audit_survey import Photograph
+from leukolens.evaluation.audit_survey import Photograph, Seen
 from leukolens.imaging.decode import decode
 
 Watch = Callable[[Iterable[Photograph], int, str], Iterator[Photograph]]
@@ -57,11 +57,15 @@ class Fields:
         pairs: Photographs of the data set that show the same field.
         originals: Of the photographs whose original was found.
         original_pairs: Two originals that show the same field, and the keypoints that agree.
+        compared: Photographs of which a second copy was compared with the first.
+        strays: Second copies that show something else than the first.
     """
 
     pairs: tuple[Pair, ...] = ()
     originals: tuple[Original, ...] = ()
     original_pairs: tuple[tuple[str, str, int], ...] = ()
+    compared: int = 0
+    strays: tuple[Seen, ...] = ()
 
 
 def same_fields(photographs: Sequence[Photograph], originals: Sequence[Photograph], watch: Watch) -> Fields:
@@ -73,12 +77,15 @@ def same_fields(photographs: Sequence[Photograph], originals: Sequence[Photograp
         watch: Passes photographs on and shows how far they are.
     """
     every = [*photographs, *originals]
-    points = [_keypoints(one) for one in watch(every, len(every), "keypoints")]
+    points = [_keypoints(one.face) for one in watch(every, len(every), "keypoints")]
     own, theirs = points[: len(photographs)], points[len(photographs) :]
     parents = _parents(own, theirs)
     adrift = [index for index in range(len(own)) if index not in parents]
     direct = _overlaps(own, adrift, watch, photographs, mirrored=True)
     between = _overlaps(theirs, range(len(theirs)), watch, originals, mirrored=False)
+    seconds = [(index, one.images[len(one.images) // 2]) for index, one in enumerate(photographs)]
+    seconds = [(index, image) for index, image in seconds if image is not photographs[index].face]
+    seconds = [(index, image) for index, image in seconds if image.nucleus]
     return Fields(
         tuple(_pairs(photographs, originals, direct, between, parents)),
         tuple(
@@ -86,6 +93,8 @@ def same_fields(photographs: Sequence[Photograph], originals: Sequence[Photograp
             for child, (parent, score) in sorted(parents.items())
         ),
         tuple((originals[a].key, originals[b].key, score) for (a, b), score in sorted(between.items())),
+        len(seconds),
+        tuple(image for index, image in seconds if not _alike(_keypoints(image), own[index])),
     )
 
 
@@ -109,7 +118,9 @@ def _overlaps(
     if len(points) < 2 or not len(asked):
         return scores
     bank = _Bank(points)
-    for here, _ in zip(asked, watch([photographs[index] for index in asked], len(asked), "fields"), strict=True):
+    for here, _ in zip(
+        asked, watch([photographs[index] for index in asked], len(asked), "fields"), strict=True
+    ):
         for query in (points[here], points[here].mirrored())[: 1 + mirrored]:
             for there in bank.likely(query, here):
                 key = min(here, there), max(here, there)
@@ -120,7 +131,10 @@ def _overlaps(
 
 
 class _Bank:
-    """The strongest keypoints of many photographs, projected."""
+    """The strongest keypoints of many photographs, projected; each query keypoint has several votes.
+
+    In `FieldIndex` it has one, which the photograph's own copy in another split would take from all others.
+    """
 
     def __init__(self, points: Sequence[Keypoints]) -> None:
         kept = [one.descriptors[:_VOTERS] for one in points]
@@ -184,9 +198,13 @@ def _pairs(
         )
 
 
-def _keypoints(photograph: Photograph) -> Keypoints:
+def _alike(query: Keypoints, field: Keypoints) -> bool:
+    return max(agreement(query, field), agreement(query.mirrored(), field)) >= SAME_FIELD
+
+
+def _keypoints(image: Seen) -> Keypoints:
     try:
-        rgb = decode(photograph.face.path)
+        rgb = decode(image.path)
     except ImageError:
         return Keypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32))
     scale = min(1.0, _SIDE / max(rgb.shape[:2]))

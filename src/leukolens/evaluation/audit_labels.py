@@ -56,7 +56,9 @@ def doubts(predictions: Predictions) -> tuple[Doubt, ...]:
         other = int(average.argmax())
         if other == truth:
             continue
-        worst = min(those, key=lambda index: (predictions.probabilities[index, truth], predictions.images[index]))
+        worst = min(
+            those, key=lambda index: (predictions.probabilities[index, truth], predictions.images[index])
+        )
         found.append(
             Doubt(
                 group,
@@ -76,6 +78,8 @@ def doubts(predictions: Predictions) -> tuple[Doubt, ...]:
 def _usual(mean: dict[tuple[str, int], np.ndarray], classes: int) -> list[float]:
     """For each class, the mean probability of it over photographs that bear its label; 1 where none does."""
     return [
-        float(np.mean(own)) if (own := [row[key] for (_, truth), row in mean.items() if truth == key]) else 1.0
+        float(np.mean(own))
+        if (own := [row[key] for (_, truth), row in mean.items() if truth == key])
+        else 1.0
         for key in range(classes)
     ]

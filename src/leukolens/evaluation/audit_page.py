@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
-from math import isnan
 from pathlib import Path
 from string import Template
 
-from leukolens.evaluation.audit import Audit
-from leukolens.evaluation.audit_cells import OutOfView
-from leukolens.evaluation.audit_labels import Doubt
+from leukolens.evaluation.audit import Audit, number_of
+from leukolens.evaluation.audit_gallery import doubts_shown, lost_shown, pairs_shown
 from leukolens.evaluation.audit_pairs import Overlap, Pair
-from leukolens.evaluation.audit_survey import Photograph
-from leukolens.evaluation.audit_words import HOW_TO_PREDICT, class_word, findings
-from leukolens.evaluation.markup import class_name, facts, picture, table
-from leukolens.evaluation.pictures import thumbnail
+from leukolens.evaluation.audit_words import HOW_TO_PREDICT, findings
+from leukolens.evaluation.markup import class_name, facts, table
 
-MOST_SHOWN = 60
 FEW_SHOWN = 4
 
 
@@ -44,8 +39,16 @@ def page(audit: Audit, data_root: Path) -> str:
             if finding.number != "0"
         ),
         sections="".join(
-            (_sources(audit), _across(audit), _within(audit), _originals(audit), _lost(audit))
-            + (_unreadable(audit), _labels(audit, data_root), _method(audit))
+            (
+                _sources(audit),
+                _across(audit),
+                _within(audit),
+                _originals(audit),
+                _lost(audit),
+                _unreadable(audit),
+                _labels(audit, data_root),
+                _method(audit),
+            )
         ),
     )
 
@@ -56,7 +59,11 @@ def _cards(audit: Audit) -> str:
     cards = (
         ("Leaks", f"{len(audit.leaks):,}", "pairs of photographs that a split tears apart"),
         ("No white cell in view", f"{len(audit.lost):,}", f"images, {100 * lost:.2f}\u202f% of all"),
-        ("Doubtful labels", doubtful, "photographs" if audit.doubtful is not None else "no predictions given"),
+        (
+            "Doubtful labels",
+            doubtful,
+            "photographs" if audit.doubtful is not None else "no predictions given",
+        ),
     )
     return "".join(
         f'<div class="card"><div class="what">{name}</div><div class="big">{number}</div>'
@@ -90,8 +97,24 @@ def _sources(audit: Audit) -> str:
         '<h2>Where the images come from</h2><div class="scroll"><table><thead>'
         f"<tr><th></th>{groups}</tr><tr><th></th>{heads}</tr></thead>"
         f'<tbody>{"".join(rows)}<tr class="total"><td>all</td>{totals}</tr></tbody></table></div>'
-        '<p class="quiet">A photograph is what file names, or a laboratory\'s own list of groups, say belongs '
-        "together. Figures over images count the copies of one photograph as if they were cells.</p>"
+        f'<p class="quiet">{_counted(audit)}Figures over images count the copies of one photograph as if they were '
+        "cells.</p>"
+    )
+
+
+def _counted(audit: Audit) -> str:
+    """Whether file names count as many photographs as pictures tell apart."""
+    counted = [count for count in audit.counts if count.numbers]
+    if not counted:
+        return "A photograph is what file names, or a laboratory's own list of groups, say belongs together. "
+    agree = all(count.numbers == count.photographs for count in counted)
+    bad = len(audit.fields.strays)
+    several = any(len({number_of(image.path) for image in one.images}) > 1 for one in audit.photographs)
+    which = "; copies of one photograph bear many numbers, so these do not say which it is" if several else ""
+    return (
+        f"The numbers in the file names count {'as many' if agree else 'not as many'} photographs as pictures tell "
+        f"apart{which}. Of {audit.fields.compared:,} photographs a second copy was compared with the first: {bad:,} "
+        "show something else. "
     )
 
 
@@ -99,8 +122,10 @@ def _across(audit: Audit) -> str:
     if len(audit.splits) < 2:
         return ""
     if not audit.overlaps:
-        return "<h2>Shared between splits</h2><p>Nothing: no photograph and no field stands in two splits.</p>"
-    whole = {overlap.split for overlap in audit.overlaps if overlap.whole}
+        return (
+            "<h2>Shared between splits</h2><p>Nothing: no photograph and no field stands in two splits.</p>"
+        )
+    whole = {overlap.split: overlap.other for overlap in audit.overlaps if overlap.whole}
     text = []
     for overlap in audit.overlaps:
         pairs = [pair for pair in audit.pairs if set(pair.splits) == {overlap.split, overlap.other}]
@@ -110,25 +135,24 @@ def _across(audit: Audit) -> str:
             text.append(
                 f"<h2>{escape(overlap.split)} and {escape(overlap.other)}</h2><p>{overlap.shared:,} of "
                 f"{overlap.photographs:,} photographs of {escape(overlap.split)} have their field in "
-                f"{escape(overlap.other)}, too. Their pictures stand below or above under the split that "
-                f"{escape(overlap.split)} was taken from.</p>"
+                f"{escape(overlap.other)}. It is {escape(whole[overlap.split])} again, so the pictures are those shown "
+                "there.</p>"
             )
         else:
             text.append(
                 f"<h2>In {escape(overlap.split)} and in {escape(overlap.other)}</h2><p>{overlap.shared:,} of "
                 f"{overlap.photographs:,} photographs of {escape(overlap.split)} stand in {escape(overlap.other)} "
                 "too, or show a field of the smear that is shown there: whoever learned the one has seen the "
-                f"other.</p>{_gallery(pairs)}"
+                f"other.</p>{pairs_shown(pairs)}"
             )
     return "".join(text)
 
 
 def _whole(overlap: Overlap, pairs: Sequence[Pair]) -> str:
-    twins = [pair for pair in pairs if pair.a.key.partition("/")[2] == pair.b.key.partition("/")[2]] or pairs
     return (
         f"<h2>{escape(overlap.split)} is {escape(overlap.other)} again</h2><p>All {overlap.photographs:,} photographs "
         f"of {escape(overlap.split)} are found in {escape(overlap.other)}. Choosing an epoch or a threshold on the "
-        f"one is choosing on the other. The first {min(FEW_SHOWN, len(twins))}:</p>{_gallery(twins[:FEW_SHOWN])}"
+        f"one is choosing on the other. The first {min(FEW_SHOWN, len(pairs))}:</p>{pairs_shown(pairs[:FEW_SHOWN])}"
     )
 
 
@@ -142,47 +166,14 @@ def _within(audit: Audit) -> str:
     if twins:
         text += (
             "<h2>Copies within a split</h2><p>One picture that counts as two photographs.</p>"
-            f"{_gallery(twins)}"
+            f"{pairs_shown(twins)}"
         )
     if fields:
         text += (
             "<h2>Fields photographed twice within a split</h2><p>Keep each pair on one side of any split.</p>"
-            f"{_gallery(fields)}"
+            f"{pairs_shown(fields)}"
         )
     return text
-
-
-def _gallery(pairs: Sequence[Pair]) -> str:
-    first = sorted(pairs, key=lambda pair: (not pair.labels_differ, -pair.score))
-    shown = "".join(_two(pair) for pair in first[:MOST_SHOWN])
-    more = len(first) - MOST_SHOWN
-    rest = f'<p class="quiet">And {more:,} more, in audit.json.</p>' if more > 0 else ""
-    return f'<div class="pairs">{shown}</div>{rest}'
-
-
-def _two(pair: Pair) -> str:
-    measure = f"{pair.score:.0f} keypoints agree" if pair.kind == "same field" else f"correlation {pair.score:.3f}"
-    numbers = "originals {} and {}, ".format(*pair.originals) if pair.originals else ""
-    if pair.originals and pair.originals[0] == pair.originals[1]:
-        numbers = f"both from original {pair.originals[0]}, "
-    badge = '<span class="badge leak">leak</span>' if pair.leak else ""
-    differ = '<span class="badge leak">labels differ</span>' if pair.labels_differ else ""
-    return (
-        f'<figure class="two">{_picture(pair.seen_a.path, pair.a.key)}{_picture(pair.seen_b.path, pair.b.key)}'
-        f"<figcaption>{_caption(pair.a)}{_caption(pair.b)}"
-        f'<span class="whole">{badge}{differ}<span class="badge">{pair.kind}</span>{escape(numbers)}{measure}</span>'
-        "</figcaption></figure>"
-    )
-
-
-def _caption(photograph: Photograph) -> str:
-    name = class_name(photograph.label) if photograph.label else "no label"
-    copies = f"{len(photograph.images):,} copies" if len(photograph.images) > 1 else "one image"
-    return f"<span><b>{escape(photograph.key)}</b>{name}, {copies}</span>"
-
-
-def _picture(path: Path | None, description: str) -> str:
-    return picture(thumbnail(path, None, "#000000") if path else None, description)
 
 
 def _originals(audit: Audit) -> str:
@@ -213,27 +204,9 @@ def _originals(audit: Audit) -> str:
 def _lost(audit: Audit) -> str:
     if not audit.lost:
         return "<h2>No white cell in view</h2><p>Every image shows one.</p>"
-    shown = "".join(_gone(lost) for lost in sorted(audit.lost, key=_least_left)[:MOST_SHOWN])
-    more = len(audit.lost) - MOST_SHOWN
-    rest = f'<p class="quiet">And {more:,} more, in audit.json.</p>' if more > 0 else ""
     return (
         f"<h2>No white cell in view</h2><p>{len(audit.lost):,} images. On the right, where there is one, a copy of the "
-        f'same photograph that shows the cell.</p><div class="pairs">{shown}</div>{rest}'
-    )
-
-
-def _least_left(lost: OutOfView) -> tuple[float, str]:
-    return (-1.0 if isnan(lost.left) else lost.left), lost.image.name
-
-
-def _gone(lost: OutOfView) -> str:
-    left = "" if isnan(lost.left) else f"{100 * lost.left:.0f}\u202f% of the nucleus in view"
-    beside = _picture(lost.whole.path, lost.whole.name) if lost.whole else '<div class="gone">no other copy</div>'
-    name = class_name(lost.image.label) if lost.image.label else "no label"
-    return (
-        f'<figure class="two">{_picture(lost.image.path, lost.image.name)}{beside}<figcaption>'
-        f'<span class="whole"><b>{escape(lost.image.name)}</b>{name}{", " if left else ""}{left}</span>'
-        "</figcaption></figure>"
+        f"same photograph that shows the cell.</p>{lost_shown(audit.lost)}"
     )
 
 
@@ -241,7 +214,8 @@ def _unreadable(audit: Audit) -> str:
     if not audit.unreadable:
         return ""
     rows = (
-        f"<tr><td>{escape(image.name)}</td><td>{escape(image.problem)}</td></tr>" for image in audit.unreadable
+        f"<tr><td>{escape(image.name)}</td><td>{escape(image.problem)}</td></tr>"
+        for image in audit.unreadable
     )
     return f"<h2>Images that cannot be read</h2>{table(('image', 'why'), rows)}"
 
@@ -256,28 +230,15 @@ def _labels(audit: Audit, data_root: Path) -> str:
     )
     if not audit.doubtful:
         return f"{title}{how}<p>None of {audit.predicted:,} photographs.</p>"
-    shown = "".join(_doubt(doubt, audit, data_root) for doubt in audit.doubtful[:MOST_SHOWN])
-    return f'{title}{how}<div class="mistakes">{shown}</div>'
-
-
-def _doubt(doubt: Doubt, audit: Audit, data_root: Path) -> str:
-    path = _first_file((data_root / doubt.image, audit.root / doubt.image))
-    badge = '<span class="badge leak">clearly</span>' if doubt.confident else ""
-    return (
-        f'<div class="mistake">{_picture(path, doubt.image)}<p class="verdict">{class_name(doubt.label)} '
-        f"{100 * doubt.own:.0f}\u202f%,<br>rather {escape(class_word(doubt.other).lower())} "
-        f'{100 * doubt.others:.0f}\u202f%</p><p class="source">{badge}{doubt.against:,} of {doubt.copies:,} copies '
-        f"called otherwise<br>{escape(doubt.group)}</p></div>"
-    )
-
-
-def _first_file(paths: Iterable[Path]) -> Path | None:
-    return next((path for path in paths if path.is_file()), None)
+    return title + how + doubts_shown(audit.doubtful, (data_root, audit.root))
 
 
 def _method(audit: Audit) -> str:
     pairs = (
-        ("Copies", "equal pixels; or pictures that correlate at 16x16 and at 64x64, mirrored or turned over too"),
+        (
+            "Copies",
+            "equal pixels; or pictures that correlate at 16x16 and at 64x64, mirrored or turned over too",
+        ),
         (
             "Fields",
             "SIFT keypoints of one copy of each photograph that agree on one affine map, found by RANSAC; 12 and more "
@@ -288,7 +249,10 @@ def _method(audit: Audit) -> str:
             "no nucleus is found, or next to nothing is left of what the other copies of the photograph show",
         ),
         ("Doubtful", "mean probability by networks that were trained without the photograph"),
-        ("Not believed", "the package's own tables of groups and fields: they are what the pairs are checked against"),
+        (
+            "Not believed",
+            "the package's own tables of groups and fields: they are what the pairs are checked against",
+        ),
         ("Again", "audit.json beside this page has everything that was found, pictures apart"),
     )
     return f"<h2>How it was found</h2>{facts(pairs)}"

@@ -9,12 +9,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from leukolens.errors import ImageError
-from leukolens.evaluation.audit_survey import THUMBNAIL, Photograph, Seen, flattened
+from leukolens.datasets.matching import fingerprint
+from leukolens.evaluation.audit_survey import THUMBNAIL, Photograph, Seen
 from leukolens.imaging.decode import decode
 
 Kind = Literal["identical", "near copy", "same field"]
@@ -121,17 +120,16 @@ class _Closer:
     """Compares two pictures at 64x64, the second in whichever of four ways round fits best."""
 
     def __init__(self) -> None:
-        self._small: dict[Path, NDArray[np.uint8]] = {}
+        self._small: dict[Path, NDArray[np.float32]] = {}
 
     def __call__(self, a: Path, b: Path) -> float:
-        first, second = flattened(self._at(a)), self._at(b)
+        first, second = self._at(a), self._at(b)
         views = (second, second[::-1], second[:, ::-1], second[::-1, ::-1])
-        return float(max(first @ flattened(view) for view in views))
+        return float(max((first * view).sum() for view in views))
 
-    def _at(self, path: Path) -> NDArray[np.uint8]:
+    def _at(self, path: Path) -> NDArray[np.float32]:
         if path not in self._small:
-            small = cv2.resize(decode(path), (_CLOSE, _CLOSE), interpolation=cv2.INTER_AREA)
-            self._small[path] = np.asarray(small, np.uint8)
+            self._small[path] = fingerprint(decode(path), _CLOSE).reshape(_CLOSE, _CLOSE, 3)
         return self._small[path]
 
 
@@ -144,14 +142,12 @@ class Overlap:
         other: The other.
         photographs: Photographs of ``split``.
         shared: Those of them that ``other`` has too, or whose field it has.
-        named: Those of ``shared`` whose counterpart bears the same class and number in its file names.
     """
 
     split: str
     other: str
     photographs: int
     shared: int
-    named: int
 
     @property
     def whole(self) -> bool:
@@ -178,18 +174,14 @@ def overlaps(sources: Sequence[Photograph], pairs: Sequence[Pair]) -> tuple[Over
     """Splits that have photographs or fields in common, the smaller first."""
     number = Counter(source.split for source in sources)
     shared: dict[tuple[str, str], set[str]] = {}
-    named: dict[tuple[str, str], set[str]] = {}
     for pair in pairs:
         for one, other in ((pair.a, pair.b), (pair.b, pair.a)):
             if pair.across:
                 shared.setdefault((one.split, other.split), set()).add(one.key)
-                if one.key.partition("/")[2] == other.key.partition("/")[2]:
-                    named.setdefault((one.split, other.split), set()).add(one.key)
     found = []
     for one, other in combinations(sorted(number, key=lambda split: (number[split], split)), 2):
         # Of two splits of one size, the later name is taken for the part.
         less, more = (other, one) if number[one] == number[other] else (one, other)
         if (less, more) in shared:
-            names = named.get((less, more), set())
-            found.append(Overlap(less, more, number[less], len(shared[less, more]), len(names)))
+            found.append(Overlap(less, more, number[less], len(shared[less, more])))
     return tuple(found)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leukolens.datasets.base import Sample
+from leukolens.datasets.matching import fingerprint
 from leukolens.errors import ImageError
 from leukolens.imaging.color import BLACKEST
 from leukolens.imaging.decode import decode
@@ -70,15 +71,7 @@ def look(name: str, sample: Sample, photograph: str) -> Seen:
     digest = hashlib.blake2b(rgb.tobytes() + repr(rgb.shape).encode(), digest_size=16).hexdigest()
     small = cv2.resize(rgb, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     black = float((small.max(axis=2) < 2 * BLACKEST).mean())
-    return Seen(name, sample, photograph, "", digest, find_nucleus(rgb), black, flattened(small))
-
-
-def flattened(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """An image's pixels as one vector of mean 0 and length 1, so that products are correlations; or zeros."""
-    vector = rgb.astype(np.float32).ravel()
-    vector = vector - vector.mean()
-    length = float(np.linalg.norm(vector))
-    return np.asarray(vector / length if length > 1e-3 else np.zeros_like(vector), np.float32)
+    return Seen(name, sample, photograph, "", digest, find_nucleus(rgb), black, fingerprint(rgb, THUMBNAIL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +96,7 @@ class Photograph:
         return self.images[0]
 
 
-def photographs(images: Iterable[Seen]) -> tuple[Photograph, ...]:
+def gather(images: Iterable[Seen]) -> tuple[Photograph, ...]:
     """The photographs that these images are copies of, sorted by key with numbers in their order."""
     copies: dict[str, list[Seen]] = {}
     for image in images:

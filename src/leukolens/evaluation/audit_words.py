@@ -35,10 +35,9 @@ def findings(audit: Audit) -> tuple[Finding, ...]:
     found = []
     for overlap in audit.overlaps:
         if overlap.whole:
-            by_name = f", {overlap.named:,} of them under the same number" if overlap.named else ""
             text = (
                 f"of {overlap.photographs:,} photographs of {overlap.split} are {overlap.other}'s own or show its "
-                f"fields{by_name}: it is no validation set for {overlap.other}"
+                f"fields: it is no validation set for {overlap.other}"
             )
         else:
             text = (
@@ -54,7 +53,9 @@ def findings(audit: Audit) -> tuple[Finding, ...]:
         ("near copy", "pairs within one split are near copies"),
         ("same field", "pairs within one split show the same field"),
     ):
-        apart = f"; a split by the set's own groups would tear {torn[kind]:,} of them apart" if torn[kind] else ""
+        apart = (
+            f"; a split by the set's own groups would tear {torn[kind]:,} of them apart" if torn[kind] else ""
+        )
         found.append(Finding(f"{kinds[kind]:,}", text + apart, leak=bool(torn[kind])))
     if not audit.fields_compared:
         text = f"fields were not compared: more than {MOST_PHOTOGRAPHS:,} photographs"
@@ -69,6 +70,9 @@ def findings(audit: Audit) -> tuple[Finding, ...]:
             f"{used:,} of those; whoever learns from bccd leaves out what TEST was made from"
         )
         found.append(Finding(f"{len(audit.fields.originals):,}", text))
+    if audit.fields.strays:
+        text = f"of {audit.fields.compared:,} second copies that were compared do not show their photograph"
+        found.append(Finding(f"{len(audit.fields.strays):,}", text))
     found.append(Finding(f"{len(audit.unreadable):,}", "images cannot be read"))
     found.append(Finding(f"{len(audit.lost):,}", f"images have no white cell in view{_by_split(audit)}"))
     if audit.doubtful is None:
