@@ -55,7 +55,7 @@ contracts: $(DEV)  ## import-linter: who may import whom
 	$(BIN)/lint-imports
 
 docs: $(DEV)  ## the manual, into site/
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "The manual is in site/index.html"
 
 bench: $(DEV)  ## the speed figures that the README quotes

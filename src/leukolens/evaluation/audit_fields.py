@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from leukolens.datasets.matching import SAME_FIELD, FieldIndex, Keypoints, agreement, keypoints
 from leukolens.errors import ImageError
-from leukolens.evaluation.audit_pairs import Pair
+from leukolens.evaluation.audit_pairs import Pair, at_field_size
 from leukolens.evaluation.audit_survey import Photograph, Seen
 from leukolens.imaging.decode import decode
 
@@ -27,7 +26,6 @@ Watch = Callable[[Iterable[Photograph], int, str], Iterator[Photograph]]
 MOST_PHOTOGRAPHS = 1200
 """Photographs beyond which keypoints are not compared: the work grows with the square of their number."""
 
-_SIDE = 320
 _VOTERS = 250
 _COMPONENTS = 32
 _VOTES = 5
@@ -207,8 +205,4 @@ def _keypoints(image: Seen) -> Keypoints:
         rgb = decode(image.path)
     except ImageError:
         return Keypoints(np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32))
-    scale = min(1.0, _SIDE / max(rgb.shape[:2]))
-    if scale < 1:
-        size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
-        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return keypoints(rgb)
+    return keypoints(at_field_size(rgb))
