@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from leukolens.errors import DataError, ReportError
+from leukolens.cli.results import make, write
+from leukolens.errors import DataError
 
 if TYPE_CHECKING:
     from leukolens.datasets.base import CellDataset
@@ -70,13 +70,10 @@ def audit(
         predictions=asked,
         watch=_watch,
     )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ReportError(f"{out} cannot be made ({error.strerror})", "Choose another folder") from error
+    make(out)
     text = to_json(found)
-    _write(out / "audit.json", text)
-    _write(out / "audit.html", page(found, root))
+    write(out / "audit.json", text)
+    write(out / "audit.html", page(found, root))
     if json:
         sys.stdout.write(text)
     else:
@@ -117,19 +114,6 @@ def _predictions(path: Path) -> Predictions:
             "Name the held_out.json of a run that was trained with --cross-fit",
         ) from error
     return Predictions.from_json(text)
-
-
-def _write(path: Path, text: str) -> None:
-    """Replaces the file as a whole: a reader meets the old one or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ReportError(
-            f"{path} cannot be written ({error.strerror})", "Free some space or choose another folder"
-        ) from error
 
 
 def _show(found: Audit, out: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from leukolens.errors import LeukolensError, ReportError
+from leukolens.cli.results import make, write
+from leukolens.errors import LeukolensError
 
 if TYPE_CHECKING:
     from leukolens.evaluation.evaluate import Evaluation
@@ -70,7 +70,7 @@ def evaluate(
     root = data_root(data)
     opened = open_dataset(dataset, root)
     part = split or ("test" if "test" in opened.splits else "all")
-    _make(out)
+    make(out)
     with _bundle(subject, root) as bundle:
         evaluation = measure(
             Reader(bundle),
@@ -81,8 +81,8 @@ def evaluate(
             watch=watched,
         )
     text = to_json(evaluation)
-    _write(out / "evaluation.json", text)
-    _write(out / "evaluation.html", page(evaluation, opened.root))
+    write(out / "evaluation.json", text)
+    write(out / "evaluation.html", page(evaluation, opened.root))
     if json:
         sys.stdout.write(text)
     else:
@@ -109,26 +109,6 @@ def _lacks(error: ModuleNotFoundError) -> LeukolensError:
     return LeukolensError(
         f"{error.name} is not installed", 'Install it with `pip install "leukolens[train]"`'
     )
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ReportError(f"{folder} cannot be made ({error.strerror})", "Choose another folder") from error
-
-
-def _write(path: Path, text: str) -> None:
-    """Replaces the file as a whole: a reader meets the old one or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise ReportError(
-            f"{path} cannot be written ({error.strerror})", "Free some space or choose another folder"
-        ) from error
 
 
 def _show(evaluation: Evaluation, out: Path) -> None:
