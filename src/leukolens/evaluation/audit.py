@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def audit(
     *,
     originals: Path | None = None,
     predictions: Predictions | None = None,
-    watch: Watch = unwatched,
+    watch: Watch[Any] = unwatched,
 ) -> Audit:
     """Looks at every image of a data set once, and at one copy of every source photograph closely.
 

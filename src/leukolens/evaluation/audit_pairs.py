@@ -202,9 +202,9 @@ def overlaps(sources: Sequence[Photograph], pairs: Sequence[Pair]) -> tuple[Over
             if pair.across:
                 shared.setdefault((one.split, other.split), set()).add(one.key)
     found = []
-    for one, other in combinations(sorted(number, key=lambda split: (number[split], split)), 2):
+    for first, second in combinations(sorted(number, key=lambda split: (number[split], split)), 2):
         # Of two splits of one size, the later name is taken for the part.
-        less, more = (other, one) if number[one] == number[other] else (one, other)
+        less, more = (second, first) if number[first] == number[second] else (first, second)
         if (less, more) in shared:
             found.append(Overlap(less, more, number[less], len(shared[less, more])))
     return tuple(found)

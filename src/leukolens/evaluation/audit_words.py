@@ -46,8 +46,8 @@ def findings(audit: Audit) -> tuple[Finding, ...]:
             )
         found.append(Finding(f"{overlap.shared:,}", text, leak=True))
     inside = [pair for pair in audit.pairs if not pair.across]
-    kinds = Counter(pair.kind for pair in inside)
-    torn = Counter(pair.kind for pair in inside if pair.leak)
+    kinds: Counter[str] = Counter(pair.kind for pair in inside)
+    torn: Counter[str] = Counter(pair.kind for pair in inside if pair.leak)
     for kind, text in (
         ("identical", "pairs of photographs within one split have equal pixels"),
         ("near copy", "pairs within one split are near copies"),
