@@ -40,7 +40,9 @@ def test_identical_images_share_a_group(pretended):
     assert all(len(groups) == 1 for groups in of_digest.values())
     group_of = {sample.path.stem: sample.group for sample in pretended.samples()}
     assert group_of["EO_621854"] == group_of["EO_728356"] == "pbc-224/eosinophil/EO_621854"
+    # one cell twice, and two cells that stand in each other's crops
     assert group_of["EO_464387"] == group_of["EO_800344"]
+    assert group_of["EO_621854"] == group_of["MO_418203"]
 
 
 def test_an_image_that_is_not_listed_is_an_error(pretended):
