@@ -190,6 +190,40 @@ def wait() -> None:
     assert time.monotonic() - clock < 20
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+def test_a_second_ctrl_c_does_not_break_the_way_out() -> None:
+    program = """
+import atexit
+atexit.register(time.sleep, 1.5)  # a thread with an image in hand holds the process up like this
+@main.app.command("wait")
+def wait() -> None:
+    print("waiting", flush=True)
+    time.sleep(60)
+"""
+    with started(program, "wait") as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.readline()
+        running.send_signal(signal.SIGINT)
+        assert running.stderr.readline() == "Interrupted.\n"
+        running.send_signal(signal.SIGINT)
+        err = running.stderr.read()
+    assert (running.returncode, err) == (130, "")
+
+
+@pytest.mark.parametrize(
+    "command", [["train", "default", "--out", "x"], ["export", "."], ["evaluate", "a", "b", "--out", "x"]]
+)
+def test_a_command_that_needs_the_train_extra_says_how_to_get_it(command: list[str], tmp_path: Path) -> None:
+    program = "import sys; sys.modules.update(torch=None, matplotlib=None); from leukolens.cli import main; main.main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *command], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert ended.returncode == 1
+    assert 'is not installed. Install it with `pip install "leukolens[train]"`' in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
 @pytest.mark.skipif(os.name == "nt", reason="pipes are POSIX")
 def test_a_reader_that_goes_away_is_no_error() -> None:
     program = """

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperGroup
@@ -20,7 +21,13 @@ PIPE_CLOSED = 141  # what a shell says of a program whose reader went away
 
 
 class Commands(TyperGroup):
-    """Ends every command the same way."""
+    """Ends every command the same way.
+
+    Attributes:
+        owns_process: Whether the process is over when the command is, as it is for the console script.
+    """
+
+    owns_process: ClassVar[bool] = False
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command; what a user can meet becomes one line and an exit code, never a traceback."""
@@ -30,7 +37,15 @@ class Commands(TyperGroup):
         except LeukolensError as error:
             complain(str(error))
             raise typer.Exit(FAILED) from error
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("leukolens"):
+                raise
+            complain(f'{error.name} is not installed. Install it with `pip install "leukolens[train]"`.')
+            raise typer.Exit(FAILED) from error
         except (KeyboardInterrupt, typer.Abort) as error:
+            if self.owns_process:
+                # Threads may still have an image in hand; a second Ctrl-C must not break the way out.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
             complain("Interrupted.")
             raise typer.Exit(INTERRUPTED) from error
         except BrokenPipeError as error:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from leukolens.cli.results import make, write
-from leukolens.errors import LeukolensError
 
 if TYPE_CHECKING:
     from leukolens.evaluation.evaluate import Evaluation
@@ -60,11 +59,7 @@ def evaluate(
     from leukolens.evaluation.document import to_json
     from leukolens.evaluation.evaluate import evaluate as measure
     from leukolens.evaluation.ledger import default_ledger
-
-    try:
-        from leukolens.evaluation.page import page
-    except ModuleNotFoundError as error:
-        raise _lacks(error) from error
+    from leukolens.evaluation.page import page
     from leukolens.reading.reader import Reader
 
     root = data_root(data)
@@ -95,20 +90,12 @@ def _bundle(subject: Path, root: Path) -> Iterator[Path]:
     if not subject.is_dir():
         yield subject
         return
-    try:
-        from leukolens.training.export import export_run
-    except ModuleNotFoundError as error:
-        raise _lacks(error) from error
+    from leukolens.training.export import export_run
+
     with TemporaryDirectory(prefix="leukolens-") as folder:
         file = Path(folder) / f"{subject.resolve().name}.leukolens"
         export_run(subject, file, root=root)
         yield file
-
-
-def _lacks(error: ModuleNotFoundError) -> LeukolensError:
-    return LeukolensError(
-        f"{error.name} is not installed", 'Install it with `pip install "leukolens[train]"`'
-    )
 
 
 def _show(evaluation: Evaluation, out: Path) -> None:

@@ -63,6 +63,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    Commands.owns_process = True
     try:
         app(prog_name="leukolens")
     except KeyboardInterrupt:
