@@ -10,13 +10,11 @@ A run that was measured into --out before is not looked at again.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
-from pathlib import Path
 
 import numpy as np
-from official_test import measured
+from official_test import arguments, measured
 
 from leukolens.bundle import Bundle, load
 from leukolens.datasets.base import data_root
@@ -43,15 +41,7 @@ def rates(bundles: list[Bundle]) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--judgement", type=Path, required=True)
-    parser.add_argument("--data", type=Path)
-    parser.add_argument("--cache", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
+    options = arguments(__doc__)
     root = data_root(options.data)
     bundles, tests = [], []
     for run in options.runs:

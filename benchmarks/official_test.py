@@ -61,16 +61,21 @@ def limits(measure: Measure) -> str:
     return f"{measure.interval.low:.3f} to {measure.interval.high:.3f}" if measure.interval else "–"
 
 
-def main() -> None:
+def arguments(description: str | None) -> argparse.Namespace:
+    """What is typed to measure some runs that share one judgement."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--judgement", type=Path, required=True)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments(__doc__)
     root = data_root(options.data)
     tests, train = [], []
     for run in options.runs:
