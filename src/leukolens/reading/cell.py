@@ -1,4 +1,4 @@
-"""What reading answers: a cell with its probabilities and decision, and the image it stood in."""
+"""What reading answers: cells with their probabilities and decisions, and the image or field they stood in."""
 
 from __future__ import annotations
 
@@ -18,16 +18,21 @@ class Cell:
     """One white cell.
 
     Attributes:
-        box: The square that was framed, in pixels of the image as displayed.
+        box: In pixels of the image as displayed: around the cell where it was found in a field, the square
+            that was framed where an image was taken to hold one cell.
         probabilities: Class key to calibrated probability, in taxonomy order; they add up to 1.
         decision: *accept*: safe to use; *review*: a person should look; *unknown*: no white cell speaks here.
         reason: Why, in words that a technologist reads.
+        at_edge: Whether the field's edge cuts it.
+        score: How sure the finder is that a white cell stands there, 0 to 1; 1 where nothing was asked.
     """
 
     box: Box
     probabilities: Mapping[str, float]
     decision: Decision
     reason: str
+    at_edge: bool = False
+    score: float = 1.0
 
     @property
     def label(self) -> str:
@@ -50,3 +55,32 @@ class ImageReading:
     status: Status
     reason: str | None
     cells: tuple[Cell, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldReading:
+    """What was found in one field of a smear.
+
+    Attributes:
+        path: The field's image as it was named.
+        status: *ok*, *no_cell* where no white cell was found, *failed* where the image could not be read.
+        reason: What went wrong, None where *ok*.
+        sha256: Digest of the file's bytes, lower-case hexadecimal; of the pixels' where it came as an array.
+        width: Of the image as displayed, pixels; 0 where *failed*.
+        height: As ``width``.
+        cells: Its white cells, from top to bottom, then from left to right.
+        red_cells: How many red cells were found.
+        platelets: How many platelets were found.
+        pixels_per_micrometre: By the red cells' size; None where too few were found to tell.
+    """
+
+    path: Path
+    status: Status
+    reason: str | None
+    sha256: str
+    width: int
+    height: int
+    cells: tuple[Cell, ...] = ()
+    red_cells: int = 0
+    platelets: int = 0
+    pixels_per_micrometre: float | None = None
