@@ -1,0 +1,214 @@
+"""A made-up smear that has one of everything, for the tests of what is written about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from leukolens.differential.confusion import Confusion
+from leukolens.differential.flags import flags
+from leukolens.differential.percentages import differential
+from leukolens.differential.ranges import load_ranges
+from leukolens.imaging.framing import Box
+from leukolens.reading.cell import Cell, Decision, FieldReading
+from leukolens.report.sample import Origin, SampleReport, tally
+from leukolens.taxonomy import CLASS_KEYS
+
+SIZE = (320, 240)
+
+
+def made_cell(
+    key: str, probability: float, decision: Decision = "accept", *, x: int = 40, y: int = 60
+) -> Cell:
+    """A cell whose other classes share what its class leaves."""
+    rest = (1 - probability) / (len(CLASS_KEYS) - 1)
+    chances = {other: probability if other == key else rest for other in CLASS_KEYS}
+    return Cell(Box(x, y, x + 50, y + 54), chances, decision, f"{key}, {decision}, because", score=0.9)
+
+
+def made_field(place: int, cells: tuple[Cell, ...]) -> FieldReading:
+    """A field that was read."""
+    status, reason = ("ok", None) if cells else ("no_cell", "no white cell found")
+    return FieldReading(
+        path=Path(f"/ward 3/Eve Smith/smear{place}.png"),
+        status=status,  # type: ignore[arg-type]
+        reason=reason,
+        sha256=f"{place:064x}",
+        width=SIZE[0],
+        height=SIZE[1],
+        cells=cells,
+        red_cells=40 + place,
+        platelets=place,
+        pixels_per_micrometre=6.28125 if cells else None,
+    )
+
+
+def made_report(fields: tuple[FieldReading, ...], *, name: str, bare: bool = False) -> SampleReport:
+    """The report of these fields; a bare one has no white count, correction or nucleated red cells."""
+    side = len(CLASS_KEYS)
+    answers = np.full((side, side + 1), 3) + 90 * np.eye(side, side + 1, dtype=int)
+    confusion = Confusion(
+        classes=CLASS_KEYS,
+        answers=tuple(tuple(int(count) for count in row) for row in answers),
+        groups=(20,) * side,
+        effective=(60.0,) * side,
+        labs=("Lab A", "Lab <B>"),
+        measured_on="798 cells",
+    )
+    counted = tally(fields, CLASS_KEYS, nucleated_red_cells=None if bare else 3)
+    found = differential(
+        counted, confusion=None if bare else confusion, white_count=None if bare else 13.4567
+    )
+    return SampleReport(
+        name=name,
+        fields=fields,
+        differential=found,
+        flags=flags(found, load_ranges().for_person(None, None)),
+        origin=Origin("9.9.9", "tiny", "0123456789abcdef" * 4, "engine 1", (("age", "44 years"),)),
+    )
+
+
+@pytest.fixture(scope="session")
+def smear() -> SampleReport:
+    """Six fields: cells of all kinds and decisions, one cut by an edge, one field empty, one failed."""
+    cut = replace(made_cell("neutrophil", 0.97, x=-10), at_edge=True)
+    fields = [
+        made_field(1, (made_cell("neutrophil", 0.91), made_cell("monocyte", 0.9995, x=150))),
+        made_field(
+            2, (cut, made_cell("lymphocyte", 0.85, x=100), made_cell("basophil", 0.6, "review", x=200))
+        ),
+        made_field(3, ()),
+        FieldReading(
+            Path("/ward 3/Eve Smith/smear4.png"), "failed", "smear4.png: the file ends early", "f" * 64, 0, 0
+        ),
+        made_field(5, (made_cell("eosinophil", 0.2, "unknown"), made_cell("other", 0.7, "review", x=180))),
+        made_field(6, tuple(made_cell("neutrophil", 0.9 + x / 5000, x=x) for x in range(0, 250, 60))),
+    ]
+    return made_report(tuple(fields), name="Smear 7")
+
+
+@pytest.fixture(scope="session")
+def bare_smear() -> SampleReport:
+    """The least there is: one field without a cell, nothing known besides."""
+    return made_report((made_field(1, ()),), name="Empty", bare=True)
+
+
+@pytest.fixture(scope="session")
+def hostile_smear(smear: SampleReport) -> SampleReport:
+    """A smear whose every text would break out of a page, a table or a terminal if it could."""
+    evil = "=1+1</style></title><script>alert('x')</script>\"\x1b[2J\u202e\udce9\n$style"
+    first, *others = smear.fields
+    cells = tuple(replace(cell, reason=evil) for cell in others[0].cells)
+    return replace(
+        smear,
+        name=evil,
+        fields=(
+            replace(first, path=Path(evil.replace("/", "_"))),
+            replace(others[0], cells=cells),
+            *(replace(field, reason=evil) if field.status == "failed" else field for field in others[1:]),
+        ),
+        differential=replace(smear.differential, confusion_from=evil, warnings=(evil,)),
+        flags=tuple(replace(flag, key=evil, message=evil, unit=evil) for flag in smear.flags),
+        origin=Origin(evil, evil, evil, evil, ((evil, evil),)),
+    )
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Callable[[FieldReading], NDArray[np.uint8]]:
+    """A field's image: its own grey, with noise."""
+
+    def picture(field: FieldReading) -> NDArray[np.uint8]:
+        rng = np.random.default_rng(int(field.sha256, 16) % 1000)
+        return rng.integers(120, 250, (field.height, field.width, 3), np.uint8)
+
+    return picture
+
+
+VOID = frozenset({"meta", "link", "img", "br", "wbr", "input", "hr"})
+
+
+@dataclass
+class Node:
+    """An element of a parsed page."""
+
+    tag: str
+    attributes: dict[str, str]
+    children: list[Node | str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All text inside."""
+        return "".join(child if isinstance(child, str) else child.text for child in self.children)
+
+    def all(self, tag: str | None = None, **attributes: str | None) -> list[Node]:
+        """Elements inside with this tag and these attributes (None: any value); `_` stands for `-`."""
+        found = []
+        wanted = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items()}
+        for child in self.children:
+            if isinstance(child, Node):
+                fits = all(
+                    key in child.attributes and value in {None, child.attributes[key]}
+                    for key, value in wanted.items()
+                )
+                if fits and tag in {None, child.tag}:
+                    found.append(child)
+                found += child.all(tag, **attributes)
+        return found
+
+    def one(self, tag: str | None = None, **attributes: str | None) -> Node:
+        """The only such element."""
+        (found,) = self.all(tag, **attributes)
+        return found
+
+    @property
+    def figures(self) -> list[float]:
+        """The exact values of the numbers inside."""
+        return [float(data.attributes["value"]) for data in self.all("data")]
+
+
+class _Tree(HTMLParser):
+    """Builds the tree, and holds that every element is closed in its place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.root = Node("", {})
+        self._open = [self.root]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs)
+        node = Node(tag, {key: value or "" for key, value in attrs})
+        self._open[-1].children.append(node)
+        if tag not in VOID:
+            self._open.append(node)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._open[-1].children.append(Node(tag, {key: value or "" for key, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop().tag == tag
+
+    def handle_data(self, data: str) -> None:
+        self._open[-1].children.append(data)
+
+    def close(self) -> None:
+        super().close()
+        assert self._open == [self.root]
+
+
+@pytest.fixture(scope="session")
+def parsed() -> Callable[[str], Node]:
+    """Parses HTML, whole or a part; fails where an element is not closed in its place."""
+
+    def parse(text: str) -> Node:
+        tree = _Tree()
+        tree.feed(text)
+        tree.close()
+        return tree.root
+
+    return parse
