@@ -1,0 +1,122 @@
+"""The codes of a differential count in FHIR. Where each was looked up stands in ``docs/interchange.md``.
+
+LOINC's terms without a method are used throughout: its *automated count* means a haematology analyser, its
+*manual count* a person, and a reading by software from images is neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from leukolens.differential.counts import Flag
+from leukolens.report.read_document import rounded
+
+Resource = dict[str, Any]
+
+STATEMENT = "For research and education; not a certified medical device. A person must review it before use."
+
+LOINC = "http://loinc.org"
+UCUM = "http://unitsofmeasure.org"
+TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
+
+DIFFERENTIAL_PANEL = "69738-3"
+LEUKOCYTES = "26464-8"
+NUCLEATED_RED_CELLS = "19048-8"
+
+# Class key to the LOINC code of its share of the leukocytes (a number fraction, %).
+FRACTIONS = {
+    "neutrophil": "26511-6",
+    "eosinophil": "26450-7",
+    "basophil": "30180-4",
+    "lymphocyte": "26478-8",
+    "monocyte": "26485-3",
+    "immature_granulocyte": "38518-7",
+}
+
+# Class key to the LOINC code of its number in a volume of blood.
+CONCENTRATIONS = {
+    "neutrophil": "26499-4",
+    "eosinophil": "26449-9",
+    "basophil": "26444-0",
+    "lymphocyte": "26474-7",
+    "monocyte": "26484-6",
+    "immature_granulocyte": "51584-1",
+}
+
+# What a flag is about, by its key without `relative_`: a class key, or all leukocytes.
+TOTAL = "leukocytes"
+FLAGGED = {
+    "leukopenia": TOTAL,
+    "leukocytosis": TOTAL,
+    "neutropenia": "neutrophil",
+    "neutrophilia": "neutrophil",
+    "eosinophilia": "eosinophil",
+    "basophilia": "basophil",
+    "lymphopenia": "lymphocyte",
+    "lymphocytosis": "lymphocyte",
+    "monocytosis": "monocyte",
+    "immature_granulocytes": "immature_granulocyte",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit of measure.
+
+    Attributes:
+        text: As a person reads it.
+        code: In UCUM.
+    """
+
+    text: str
+    code: str
+
+
+PERCENT = Unit("%", "%")
+GIGA_PER_LITRE = Unit("10^9/L", "10*9/L")
+PER_HUNDRED_LEUKOCYTES = Unit("per 100 leukocytes", "/100{WBCs}")
+
+
+def concept(text: str, code: str | None = None, system: str = LOINC) -> Resource:
+    """A CodeableConcept; the words alone where there is no code.
+
+    LOINC reworded its display names in between (*/100 leukocytes* to */Leukocytes*), and a server refuses
+    those of another release, so a coding carries none.
+    """
+    return {"coding": [{"system": system, "code": code}], "text": text} if code else {"text": text}
+
+
+def quantity(value: float, unit: Unit) -> Resource:
+    """A Quantity, rounded as in every report."""
+    return {"value": rounded(value), "unit": unit.text, "system": UCUM, "code": unit.code}
+
+
+def flag_of(flags: Iterable[Flag], about: str, basis: Literal["absolute", "relative"]) -> Flag | None:
+    """The flag on this class, or on `TOTAL`, by this basis; None where none was raised."""
+    for flag in flags:
+        if flag.basis == basis and FLAGGED.get(flag.key.removeprefix("relative_")) == about:
+            return flag
+    return None
+
+
+def interpretation(flag: Flag) -> Resource:
+    """H or L by the flag's range, from v3-ObservationInterpretation; A where it has none to be outside of."""
+    code, text = "A", "Abnormal"
+    if flag.high is not None and flag.value > flag.high:
+        code, text = "H", "High"
+    elif flag.low is not None and flag.value < flag.low:
+        code, text = "L", "Low"
+    return concept(text, code, f"{TERMINOLOGY}/v3-ObservationInterpretation")
+
+
+def reference_range(flag: Flag, unit: Unit) -> Resource:
+    """The range that the flag was judged by; empty where it has no ends."""
+    ends = {"low": flag.low, "high": flag.high}
+    return {name: quantity(end, unit) for name, end in ends.items() if end is not None}
+
+
+def filled(resource: Resource) -> Resource:
+    """The resource without the elements that say nothing, which FHIR forbids."""
+    return {key: value for key, value in resource.items() if value not in (None, "", [], {})}
