@@ -19,7 +19,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from leukolens import bundle as bundle_module
-from leukolens.bundle import Bundle, Card, Framing, Judgement, LearnedFrom, load, pack, save, unpack
+from leukolens.bundle import (
+    Bundle,
+    Card,
+    Finding,
+    Framing,
+    Judgement,
+    LearnedFrom,
+    load,
+    pack,
+    save,
+    unpack,
+)
 from leukolens.errors import BundleError
 
 GRAPH = bytes(range(256)) * 8
@@ -238,3 +249,74 @@ def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(BundleError, match="cannot be written"):
         save(card(), GRAPH, tmp_path / "tiny.leukolens")
+
+
+def finding(**changes: Any) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "kinds": ["white_cell", "red_cell", "platelet"],
+        "red_cell": 44.0,
+        "accept": {"white_cell": 0.4, "red_cell": 0.3, "platelet": 0.25},
+        "suppression": 0.5,
+        "chosen_on": "56 fields",
+    }
+    return {**given, **changes}
+
+
+def test_a_detector_is_a_part_like_the_classifier(tmp_path: Path) -> None:
+    detector, path = GRAPH[::-1], tmp_path / "fields.leukolens"
+    saved = save(card(finding=Finding(**finding())), GRAPH, path, detector)
+    loaded = load(path)
+    assert loaded == saved
+    assert (loaded.classifier, loaded.detector) == (GRAPH, detector)
+    assert loaded.card.finding == Finding(**finding())
+    assert loaded.card.bytes_per_part == {"classifier.onnx": len(GRAPH), "detector.onnx": len(detector)}
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["card.json", "classifier.onnx", "detector.onnx"]
+        assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
+    assert pack(card(finding=Finding(**finding())), GRAPH, detector) == path.read_bytes()
+
+
+def test_a_bundle_without_a_detector_has_none_and_its_card_says_so() -> None:
+    opened = unpack(pack(card(), GRAPH), "it")
+    assert opened.detector is None
+    assert opened.card.finding is None
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"card.json": card_document(), "classifier.onnx": GRAPH, "detector.onnx": GRAPH},
+        {"card.json": card_document(finding=finding()), "classifier.onnx": GRAPH},
+    ],
+    ids=["a graph that the card does not know", "a card whose graph is missing"],
+)
+def test_a_card_and_parts_that_disagree_on_a_detector_are_refused(members: dict[str, bytes]) -> None:
+    assert "disagree on a detector" in refusal(zipped(members)).problem
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"kinds": ["white_cell", "red_cell"]}, "finding"),
+        ({"kinds": ["white_cell", "red_cell", "platelet", "red_cell"]}, "finding"),
+        ({"accept": {"white_cell": 0.4, "red_cell": 0.3}}, "finding"),
+        ({"accept": {"white_cell": 0.4, "red_cell": 0.3, "platelet": 1.5}}, "finding"),
+        ({"red_cell": 0.0}, "finding.red_cell"),
+        ({"suppression": 0.0}, "finding.suppression"),
+        ({"surprise": 1}, "finding.surprise"),
+    ],
+    ids=["kind missing", "kind twice", "threshold missing", "threshold", "size", "suppression", "unknown"],
+)
+def test_a_finding_that_does_not_hold_together_is_refused_by_field(
+    changes: dict[str, Any], where: str
+) -> None:
+    document = card_document(finding=finding(**changes))
+    members = {"card.json": document, "classifier.onnx": GRAPH, "detector.onnx": GRAPH}
+    assert f"({where}:" in refusal(zipped(members)).problem
+
+
+def test_a_detector_too_large_or_packed_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    members = {"card.json": card_document(finding=finding()), "classifier.onnx": GRAPH}
+    refusal(zipped({**members, "detector.onnx": GRAPH}, zipfile.ZIP_DEFLATED))
+    monkeypatch.setattr(bundle_module, "LARGEST_MEMBER", 4096)
+    assert "detector.onnx is too large" in refusal(zipped({**members, "detector.onnx": bytes(4097)})).problem

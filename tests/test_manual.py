@@ -16,7 +16,8 @@ from pydantic.fields import FieldInfo
 
 import leukolens.cli.main as command_line
 from leukolens.bundle import Card, Framing
-from leukolens.training.recipe import Recipe, shipped
+from leukolens.training.finding.recipe import DetectorRecipe
+from leukolens.training.recipe import Augment, Optimiser, Recipe, shipped
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -98,17 +99,34 @@ class TestCommands:
         assert rows == [(p.metavar or p.name.upper()).rstrip(".") for p in arguments]
 
 
+def defaults(model: type[BaseModel]) -> dict[str, str]:
+    """Each field of a section that is no section itself, to its default as the manual writes it."""
+
+    def default(field: FieldInfo) -> str:
+        return "required" if field.is_required() else as_toml(field.default)
+
+    fields = model.model_fields.items()
+    return {name: default(field) for name, field in fields if not models_in(field.annotation)}
+
+
 class TestRecipesAndCards:
     @pytest.mark.parametrize(("section", "model"), list(sections(Recipe)), ids=str)
     def test_every_recipe_field_stands_with_its_default(self, section: str, model: type[BaseModel]) -> None:
-        def default(field: FieldInfo) -> str:
-            return "required" if field.is_required() else as_toml(field.default)
+        assert documented(page("recipes.md"), section or "At the top") == defaults(model)
 
-        fields = {
-            name: field for name, field in model.model_fields.items() if not models_in(field.annotation)
-        }
-        table = documented(page("recipes.md"), section or "At the top")
-        assert table == {name: default(field) for name, field in fields.items()}
+    @pytest.mark.parametrize(("section", "model"), list(sections(DetectorRecipe)), ids=str)
+    def test_every_field_of_a_detectors_recipe_stands_with_its_default(
+        self, section: str, model: type[BaseModel]
+    ) -> None:
+        table = documented(page("detector.md"), section or "At the top")
+        # Sections that both kinds of recipe have are in recipes.md, which the test above sees to.
+        shared = model in (Augment, Optimiser)
+        assert table == ({} if shared else defaults(model))
+        link = f"(recipes.md#{section.strip('[]')})"
+        assert (link in page("detector.md")) == shared
+
+    def test_the_detectors_recipe_is_named_where_recipes_are(self) -> None:
+        assert "[`detector`](detector.md)" in command_section("leukolens train")
 
     @pytest.mark.parametrize("name", shipped())
     def test_every_recipe_of_the_package_is_in_recipes_md(self, name: str) -> None:

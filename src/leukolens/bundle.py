@@ -1,7 +1,8 @@
-"""The shippable model: one file that holds an ONNX graph and a card that says what it is.
+"""The shippable model: one file that holds ONNX graphs and a card that says what they are.
 
-A bundle is a plain ZIP (stored, fixed dates, so equal content gives equal bytes) with two members:
-``card.json`` and ``classifier.onnx``. Nothing in it is executable; nothing is pickled.
+A bundle is a plain ZIP (stored, fixed dates, so equal content gives equal bytes) with the members
+``card.json``, ``classifier.onnx`` and, where it can read whole fields, ``detector.onnx``. Nothing in it is
+executable; nothing is pickled.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from leukolens.differential.confusion import Confusion
 from leukolens.errors import BundleError
 from leukolens.taxonomy import CLASS_KEYS
 
 SUFFIX = ".leukolens"
 CARD_MEMBER = "card.json"
 CLASSIFIER_MEMBER = "classifier.onnx"
+DETECTOR_MEMBER = "detector.onnx"
 LARGEST_MEMBER = 256 * 2**20  # ResNet-50, the largest of the kin, takes 94
 
 
@@ -54,6 +57,12 @@ class Judgement(_Part):
         None, description="share of cells above the threshold, on validation groups"
     )
     chosen_on: str = Field("", description="the groups that temperature and threshold were chosen on")
+    sides: int = Field(
+        1,
+        ge=1,
+        le=8,
+        description="from how many sides a cell under the threshold is looked at, turned or mirrored",
+    )
 
 
 class LearnedFrom(_Part):
@@ -68,6 +77,31 @@ class LearnedFrom(_Part):
     groups: int
     groups_sha256: str = Field(description="sha256 of the sorted group names, one a line")
     left_out: str = ""
+
+
+class Finding(_Part):
+    """How the cells of a field are found with the bundle's detector."""
+
+    kinds: list[str] = Field(description="what each heatmap shows")
+    red_cell: float = Field(gt=0, description="diameter at which red cells are shown to it, in pixels")
+    accept: dict[str, float] = Field(description="score from which a find of each kind counts")
+    suppression: float = Field(
+        gt=0, le=1, description="overlap (intersection over union) from which a lesser find gives way"
+    )
+    chosen_on: str = Field(description="the fields that thresholds were chosen on")
+    recipe: str = ""
+    recipe_sha256: str = ""
+    learned_from: list[LearnedFrom] = []
+
+    @model_validator(mode="after")
+    def _known_kinds(self) -> Finding:
+        if len(set(self.kinds)) != len(self.kinds) or not {"white_cell", "red_cell", "platelet"} <= {
+            *self.kinds
+        }:
+            raise ValueError(f"kinds {self.kinds} lack one that reading counts, or hold one twice")
+        if set(self.accept) != set(self.kinds) or not all(0 <= score <= 1 for score in self.accept.values()):
+            raise ValueError(f"accept {self.accept} is not a score of 0 to 1 for each kind")
+        return self
 
 
 class Figure(_Part):
@@ -97,6 +131,12 @@ class Card(_Part):
     framing: Framing
     judgement: Judgement
     learned_from: list[LearnedFrom]
+    confusion: Confusion | None = Field(
+        default=None, description="answers by true class on held-out cells; null where not measured"
+    )
+    finding: Finding | None = Field(
+        default=None, description="null where the bundle cannot read whole fields"
+    )
     figures: list[Figure] = []
     code_licence: str = "Apache-2.0"
     bytes_per_part: dict[str, int] = {}
@@ -108,6 +148,8 @@ class Card(_Part):
         unknown = [key for key in self.classes if key not in CLASS_KEYS]
         if unknown or len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes {self.classes} are not a set of taxonomy keys")
+        if self.confusion is not None and set(self.confusion.classes) != set(self.classes):
+            raise ValueError("confusion is of other classes than the card's")
         return self
 
 
@@ -122,31 +164,38 @@ class Bundle:
             (networks with a ``pool`` head only): float32 (n, classes, h, w), the exact class
             activation maps, whose mean over h and w plus the bias is ``logits``.
         sha256: Digest of the file, lower-case hexadecimal.
+        detector: The detector's ONNX graph, None where it has none. Input ``fields``: float32
+            (n, 3, h, w), balanced RGB as ``value / 127.5 - 1``, h and w multiples of 16. Outputs as
+            `leukolens.models.detector.Peaks` gives them: ``heat``, float32 (n, kinds, h / 4, w / 4), and
+            ``shape``, float32 (n, 4, h / 4, w / 4).
     """
 
     card: Card
     classifier: bytes = field(repr=False)
     sha256: str
+    detector: bytes | None = field(default=None, repr=False)
 
 
-def pack(card: Card, classifier: bytes) -> bytes:
+def pack(card: Card, classifier: bytes, detector: bytes | None = None) -> bytes:
     """The bundle file's bytes; equal arguments give equal bytes."""
-    card = card.model_copy(update={"bytes_per_part": {CLASSIFIER_MEMBER: len(classifier)}})
+    graphs = {CLASSIFIER_MEMBER: classifier} | ({} if detector is None else {DETECTOR_MEMBER: detector})
+    sizes = {name: len(graph) for name, graph in graphs.items()}
+    card = card.model_copy(update={"bytes_per_part": sizes})
     text = json.dumps(card.model_dump(by_alias=True), indent=2, ensure_ascii=False) + "\n"
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in ((CARD_MEMBER, text.encode()), (CLASSIFIER_MEMBER, classifier)):
+        for name, content in {CARD_MEMBER: text.encode(), **graphs}.items():
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
     return buffer.getvalue()
 
 
-def save(card: Card, classifier: bytes, path: Path) -> Bundle:
+def save(card: Card, classifier: bytes, path: Path, detector: bytes | None = None) -> Bundle:
     """Writes the bundle so that a reader sees the old file or the new one, never a part.
 
     Raises:
         BundleError: Where the file cannot be written.
     """
-    content = pack(card, classifier)
+    content = pack(card, classifier, detector)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,13 +220,15 @@ def unpack(content: bytes, origin: str) -> Bundle:
     """
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
-            for name in (CARD_MEMBER, CLASSIFIER_MEMBER):
+            finds = DETECTOR_MEMBER in archive.namelist()
+            for name in (CARD_MEMBER, CLASSIFIER_MEMBER, *((DETECTOR_MEMBER,) if finds else ())):
                 if archive.getinfo(name).file_size > LARGEST_MEMBER:
                     raise BundleError(f"{origin}: {name} is too large for a bundle", "Get the bundle again")
                 # Ours are stored; a packed one would be handed to decompressors with errors of their own.
                 if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
                     raise zipfile.BadZipFile(f"{name} is packed")
             card_text, classifier = archive.read(CARD_MEMBER), archive.read(CLASSIFIER_MEMBER)
+            detector = archive.read(DETECTOR_MEMBER) if finds else None
     except (
         zipfile.BadZipFile,
         KeyError,
@@ -199,7 +250,12 @@ def unpack(content: bytes, origin: str) -> Bundle:
             f"{origin}: its card does not fit this version ({where}: {first['msg']})",
             "Use the Leukolens version that wrote it, or export it again",
         ) from error
-    return Bundle(card, classifier, hashlib.sha256(content).hexdigest())
+    if (card.finding is None) != (detector is None):
+        raise BundleError(
+            f"{origin} is damaged: its card and its parts disagree on a detector",
+            "Export it or fetch it again",
+        )
+    return Bundle(card, classifier, hashlib.sha256(content).hexdigest(), detector)
 
 
 def load(path: Path | None = None) -> Bundle:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="A shipped recipe (default, permissive, original) or a TOML file.")
+        str, typer.Argument(help="A shipped recipe (default, permissive, original, detector) or a TOML file.")
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     data: Annotated[
@@ -50,21 +50,31 @@ def train(
     from leukolens.datasets.base import data_root
     from leukolens.errors import RecipeError
     from leukolens.training import protocols, session
+    from leukolens.training.finding.recipe import is_detector
     from leukolens.training.recipe import load
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+    if is_detector(recipe):
+        given = {"--network": network, "--draws": draws, "--size": size, "--cross-fit": cross_fit or None,
+                 "--compile": compiled or None, "--cache": cache}  # fmt: skip
+        unfit = [option for option, value in given.items() if value is not None]
+        if unfit:
+            raise RecipeError(f"a detector's recipe takes no {unfit[0]}", "Leave it out")
+        _train_detector(
+            recipe, out, data_root(data), sets=sets, seed=seed, fold=fold, epochs=epochs, resume=resume,
+            device=device, as_json=as_json,
+        )  # fmt: skip
+        return
     chosen = load(recipe)
     if sets:
         chosen = session.restricted(chosen, [name.strip() for name in sets.split(",")])
     chosen = _changed(chosen, network=network, seed=seed, epochs=epochs, draws=draws, size=size)
     if fold is not None:
-        if fold != "none" and not fold.isdecimal():
-            raise RecipeError(f"--fold {fold!r} is neither a number nor none", "Use 0 to folds - 1, or none")
-        chosen = protocols.fold_recipe(chosen, None if fold == "none" else int(fold))
-    if threads:
-        import torch
-
-        torch.set_num_threads(threads)
+        chosen = protocols.fold_recipe(chosen, _fold(fold))
     place = session.Place(data_root(data), out, cache, device, compiled)
     with Progress(chosen.schedule.epochs) as progress:
         if cross_fit:
@@ -74,6 +84,66 @@ def train(
                 chosen, place, resume=resume, watch=progress.watch(chosen.name), progress=progress.framing
             )
     _report(out, as_json)
+
+
+def _fold(text: str) -> int | None:
+    from leukolens.errors import RecipeError
+
+    if text != "none" and not text.isdecimal():
+        raise RecipeError(f"--fold {text!r} is neither a number nor none", "Use 0 to folds - 1, or none")
+    return None if text == "none" else int(text)
+
+
+def _train_detector(
+    name: str,
+    out: Path,
+    root: Path,
+    *,
+    sets: str | None,
+    seed: int | None,
+    fold: str | None,
+    epochs: int | None,
+    resume: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    import json
+    from dataclasses import asdict
+
+    from leukolens.cli.training_progress import Progress
+    from leukolens.errors import RecipeError
+    from leukolens.training.finding import recipe as finding
+    from leukolens.training.finding.session import train_detector
+
+    recipe = finding.load(name)
+    if sets:
+        wanted = {word.strip() for word in sets.split(",")}
+        unknown = wanted - {source.name for source in recipe.data}
+        if unknown:
+            raise RecipeError(f"the recipe does not learn from {', '.join(sorted(unknown))}", "Name its sets")
+        recipe = finding.changed(recipe, data=[s.model_dump() for s in recipe.data if s.name in wanted])
+    if seed is not None:
+        recipe = finding.changed(recipe, seed=seed)
+    if epochs is not None:
+        recipe = finding.changed(recipe, schedule={"epochs": epochs})
+    if fold is not None:
+        recipe = finding.changed(recipe, validation={"fold": _fold(fold)})
+    with Progress(recipe.schedule.epochs) as progress:
+        rounds = train_detector(
+            recipe, root, out, accelerator=device, resume=resume, watch=progress.watch(recipe.name),
+            progress=progress.framing,
+        )  # fmt: skip
+    if as_json:
+        epochs_done = [asdict(entry) for entry in rounds]
+        typer.echo(
+            json.dumps(
+                {"schema": "leukolens.train/1", "run": str(out), "best": len(rounds), "epochs": epochs_done}
+            )
+        )
+    else:
+        typer.echo(
+            f"{len(rounds)} epochs, loss {rounds[-1].loss:.3f}. Next: leukolens export {out} --into BUNDLE"
+        )
 
 
 def _changed(recipe: Recipe, **wanted: int | str | None) -> Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from types import FrameType, TracebackType
@@ -65,7 +66,9 @@ class Progress:
             self.bars.update(task, completed=(epoch - 1) * steps + done, total=self.epochs * steps)
 
         def epoch_done(epoch: Epoch) -> None:
-            line = f"{name}: epoch {epoch.epoch}  training {epoch.train_loss:.3f}, {epoch.train_accuracy:.3f}"
+            line = f"{name}: epoch {epoch.epoch}  training {epoch.train_loss:.3f}"
+            if not math.isnan(epoch.train_accuracy):  # a detector has none
+                line += f", {epoch.train_accuracy:.3f}"
             if epoch.validation_loss is not None:
                 line += f"  held out {epoch.validation_loss:.3f}, {epoch.validation_accuracy:.3f}"
             self.console.print(f"{line}  ({epoch.seconds:.0f} s)", highlight=False)

@@ -54,7 +54,7 @@ def decode(source: Path | bytes) -> NDArray[np.uint8]:
             declares more than ``LARGEST_PIXELS`` pixels (checked before any is decoded).
     """
     path = source if isinstance(source, Path) else None
-    content = _content(source) if isinstance(source, Path) else source
+    content = content_of(source) if isinstance(source, Path) else source
     if not content:
         raise ImageError(path, "the file is empty", "Copy it again from where it came from")
     try:
@@ -78,7 +78,12 @@ def decode(source: Path | bytes) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels)
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        ImageError: Where there is none, it is no ordinary file, or larger than an image may be.
+    """
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):

@@ -1,4 +1,4 @@
-"""Runs a bundle's ONNX graph on the CPU: the only file that knows ONNX Runtime."""
+"""Runs a bundle's ONNX graphs on the CPU: the only file that knows ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -15,13 +15,68 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 INPUT, LOGITS, ACTIVATION = "crops", "logits", "activation"
+FIELDS, HEAT, SHAPE = "fields", "heat", "shape"
+
+
+class _Graph:
+    """One graph, loaded at the first run and safe to run from several threads.
+
+    One thread a run is the default: the same input then gives the same answer to the bit however many
+    runs go on beside each other, which is also the fastest way to read many images.
+    """
+
+    def __init__(
+        self, bundle: Bundle, graph: bytes, given: str, needed: tuple[str, ...], threads: int
+    ) -> None:
+        self.bundle, self.graph, self.given, self.needed = bundle, graph, given, needed
+        self.threads = threads
+        self._session: InferenceSession | None = None
+        self._loading = threading.Lock()
+
+    def gives(self, output: str) -> bool:
+        return any(given.name == output for given in self._loaded().get_outputs())
+
+    def run(self, outputs: list[str], value: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        session = self._loaded()
+        try:
+            return [np.asarray(answer) for answer in session.run(outputs, {self.given: value})]
+        # ONNX Runtime's errors have no common public base.
+        except Exception as error:
+            raise self.misfit(f"its graph cannot run ({_first_line(error)})") from error
+
+    def _loaded(self) -> InferenceSession:
+        with self._loading:
+            if self._session is None:
+                self._session = self._load()
+            return self._session
+
+    def _load(self) -> InferenceSession:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.use_deterministic_compute = True
+        options.log_severity_level = 4
+        try:
+            session = onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise self.misfit(f"its graph cannot be loaded ({_first_line(error)})") from error
+        if [given.name for given in session.get_inputs()] != [self.given]:
+            raise self.misfit(f"its graph's input is not {self.given!r} alone")
+        for output in self.needed:
+            if output not in {given.name for given in session.get_outputs()}:
+                raise self.misfit(f"its graph has no output {output!r}")
+        return session
+
+    def misfit(self, problem: str) -> BundleError:
+        return BundleError(
+            f"bundle {self.bundle.card.name} is damaged: {problem}", "Export it or fetch it again"
+        )
 
 
 class Engine:
-    """A classifier's graph, ready to run; loaded at the first run, and safe to run from several threads.
-
-    One thread a run is the default: the same crops then give the same logits to the bit however many
-    runs go on beside each other, which is also the fastest way to read many images.
+    """A bundle's classifier, ready to run.
 
     Args:
         bundle: Whose graph to run.
@@ -30,9 +85,7 @@ class Engine:
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self.bundle = bundle
-        self.threads = threads
-        self._session: InferenceSession | None = None
-        self._loading = threading.Lock()
+        self._graph = _Graph(bundle, bundle.classifier, INPUT, (LOGITS,), threads)
 
     def check_activation(self) -> None:
         """Returns where the graph gives class activation maps.
@@ -40,7 +93,7 @@ class Engine:
         Raises:
             BundleError: Where it doesn't.
         """
-        if all(output.name != ACTIVATION for output in self._loaded().get_outputs()):
+        if not self._graph.gives(ACTIVATION):
             raise BundleError(
                 f"bundle {self.bundle.card.name} has no class activation maps",
                 "Use one whose network has the `pool` head",
@@ -67,49 +120,56 @@ class Engine:
         return logits, activation
 
     def _run(self, outputs: list[str], crops: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        session = self._loaded()
-        try:
-            answers = [np.asarray(answer) for answer in session.run(outputs, {INPUT: crops})]
-        # ONNX Runtime's errors have no common public base.
-        except Exception as error:
-            raise self._misfit(f"its graph cannot run ({_first_line(error)})") from error
+        answers = self._graph.run(outputs, crops)
         expected = (len(crops), len(self.bundle.card.classes))
         for answer in answers:
             if answer.shape[:2] != expected:
-                raise self._misfit(f"its graph answers {answer.shape}, its card says {expected}")
+                raise self._graph.misfit(f"its graph answers {answer.shape}, its card says {expected}")
         if not np.isfinite(answers[0]).all():
-            raise self._misfit("its graph answers with no number")
+            raise self._graph.misfit("its graph answers with no number")
         return answers
 
-    def _loaded(self) -> InferenceSession:
-        with self._loading:
-            if self._session is None:
-                self._session = self._load()
-            return self._session
 
-    def _load(self) -> InferenceSession:
-        import onnxruntime
+class FindingEngine:
+    """A bundle's detector, ready to run.
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.use_deterministic_compute = True
-        options.log_severity_level = 4
-        try:
-            session = onnxruntime.InferenceSession(
-                self.bundle.classifier, options, providers=["CPUExecutionProvider"]
+    Args:
+        bundle: Whose graph to run.
+        threads: Threads that one run may use.
+
+    Raises:
+        BundleError: Where the bundle has no detector.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        if bundle.card.finding is None or bundle.detector is None:
+            raise BundleError(
+                f"bundle {bundle.card.name} has no detector, so it reads single cells only",
+                "Use the shipped bundle, or add a detector with `leukolens export RUN --into BUNDLE`",
             )
-        except Exception as error:
-            raise self._misfit(f"its graph cannot be loaded ({_first_line(error)})") from error
-        if [given.name for given in session.get_inputs()] != [INPUT]:
-            raise self._misfit(f"its graph's input is not {INPUT!r} alone")
-        if LOGITS not in {output.name for output in session.get_outputs()}:
-            raise self._misfit(f"its graph has no output {LOGITS!r}")
-        return session
+        self.finding = bundle.card.finding
+        self._graph = _Graph(bundle, bundle.detector, FIELDS, (HEAT, SHAPE), threads)
 
-    def _misfit(self, problem: str) -> BundleError:
-        name = self.bundle.card.name
-        return BundleError(f"bundle {name} is damaged: {problem}", "Export it or fetch it again")
+    def peaks(self, field: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Heat (kinds, h / 4, w / 4) and shape (4, h / 4, w / 4) of a field (3, h, w).
+
+        Raises:
+            BundleError: Where the graph cannot run, or its answer doesn't fit the card.
+        """
+        heat, shape = (answer[0] for answer in self._graph.run([HEAT, SHAPE], field[None]))
+        places = (field.shape[1] // 4, field.shape[2] // 4)
+        if heat.shape != (len(self.finding.kinds), *places) or shape.shape != (4, *places):
+            raise self._graph.misfit(f"its detector answers {heat.shape} and {shape.shape}")
+        if not (np.isfinite(heat).all() and np.isfinite(shape).all()):
+            raise self._graph.misfit("its detector answers with no number")
+        return heat, shape
+
+
+def runtime() -> str:
+    """What runs the graphs, with its version."""
+    import onnxruntime
+
+    return f"onnxruntime {onnxruntime.__version__}"
 
 
 def _first_line(error: Exception) -> str:

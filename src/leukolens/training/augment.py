@@ -49,6 +49,20 @@ def augmented(crops: Tensor, size: int, spec: Augment, draw: torch.Generator) ->
     grid = F.affine_grid(_view(len(crops), spec, draw), [len(crops), 3, size, size], align_corners=False)
     pixels = crops.permute(0, 3, 1, 2).float() / WHITE_LEVEL
     views = F.grid_sample(pixels, grid.to(crops.device), padding_mode="border", align_corners=False)
+    return restyled(views, spec, draw)
+
+
+def restyled(views: Tensor, spec: Augment, draw: torch.Generator) -> Tensor:
+    """Views in other stains, light and focus.
+
+    Args:
+        views: (n, 3, h, w), 1 at the level of white.
+        spec: What may change, and how much.
+        draw: As above.
+
+    Returns:
+        (n, 3, h, w) of -1 to 1.
+    """
     if spec.stain:
         views = _restained(views, spec.stain, draw)
     if spec.colour:

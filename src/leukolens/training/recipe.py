@@ -15,11 +15,13 @@ from leukolens.errors import RecipeError
 from leukolens.taxonomy import CLASS_KEYS
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A table of a recipe: no unknown fields, and nothing changes once read."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Network(_Section):
+class Network(Section):
     """Which network, and how it starts."""
 
     name: Literal["resnet24", "resnet18", "resnet50"] = Field("resnet24", description="the network")
@@ -33,14 +35,14 @@ class Network(_Section):
     )
 
 
-class Data(_Section):
+class Data(Section):
     """One data set that the run learns from."""
 
     name: str = Field(description="a name that `leukolens data list` knows, or a folder of class folders")
     splits: list[str] = Field(default=[], description="the splits to use; all of them where empty")
 
 
-class Augment(_Section):
+class Augment(Section):
     """Random changes to every crop, drawn anew each time it is shown."""
 
     rotation: float = Field(0.0, ge=0, le=180, description="largest turn either way, in degrees")
@@ -68,7 +70,7 @@ class Augment(_Section):
         return value
 
 
-class Optimiser(_Section):
+class Optimiser(Section):
     """How weights move."""
 
     name: Literal["adam", "adamw"] = Field("adamw", description="the optimiser")
@@ -80,7 +82,7 @@ class Optimiser(_Section):
     average: float = Field(0.0, ge=0, lt=1, description="decay of the running average of weights; 0 for none")
 
 
-class Schedule(_Section):
+class Schedule(Section):
     """How long, and in which portions."""
 
     epochs: int = Field(ge=1, description="number of epochs; each writes a checkpoint")
@@ -92,7 +94,7 @@ class Schedule(_Section):
     small_size: int = Field(80, ge=32, description="side of those smaller crops, in pixels")
 
 
-class Sampling(_Section):
+class Sampling(Section):
     """Which crops an epoch shows."""
 
     balance: float = Field(
@@ -100,20 +102,20 @@ class Sampling(_Section):
     )
 
 
-class Validation(_Section):
+class Validation(Section):
     """What is held out to choose the epoch by."""
 
     folds: int = Field(5, ge=2, le=20, description="parts that the groups are dealt into, class by class")
     fold: int | None = Field(0, ge=0, description="the part that is held out; none where null")
 
 
-class Checkpoints(_Section):
+class Checkpoints(Section):
     """Which checkpoints stay on the disk."""
 
     keep: int | Literal["all"] = Field(2, description="the last so many, and the best; or all")
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """A whole run."""
 
     name: str = Field(pattern=r"^[a-z0-9-]+$", description="names the run and the bundle")
@@ -171,7 +173,7 @@ def changed(recipe: Recipe, **sections: Any) -> Recipe:
     try:
         return Recipe.model_validate(document)
     except ValidationError as error:
-        raise _misfit(error, recipe.name) from error
+        raise misfit(error, recipe.name) from error
 
 
 def shipped() -> tuple[str, ...]:
@@ -193,10 +195,11 @@ def parse(text: str, origin: str) -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{origin} is no TOML ({error})", "Mend that line") from error
     except ValidationError as error:
-        raise _misfit(error, origin) from error
+        raise misfit(error, origin) from error
 
 
-def _misfit(error: ValidationError, origin: str) -> RecipeError:
+def misfit(error: ValidationError, origin: str) -> RecipeError:
+    """What is wrong with the first field that does not fit; ``origin`` names the recipe."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"]) or "recipe"
     return RecipeError(f"{origin}: {where}: {first['msg']}", "docs/recipes.md lists every field")

@@ -98,8 +98,14 @@ class Run:
                 f"{self.folder} is no training run", "Name the folder that `leukolens train --out` made"
             )
         try:
-            return Recipe.model_validate_json(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            text = path.read_text(encoding="utf-8")
+            if json.loads(text).get("kind") == "detector":
+                raise TrainingError(
+                    f"{self.folder} is the run of a detector, which is no bundle by itself",
+                    "Put it into one with `leukolens export RUN --into BUNDLE`",
+                )
+            return Recipe.model_validate_json(text)
+        except (ValueError, AttributeError) as error:
             raise TrainingError(f"{path} is damaged", "Train again, into another folder") from error
 
     def epochs(self) -> list[Epoch]:

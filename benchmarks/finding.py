@@ -1,0 +1,335 @@
+"""How well cells are found in fields: bccd's photographs of TEST, five folds of bccd, a lab never seen.
+
+    python benchmarks/finding.py test --out DIR                   # fields of TEST's photographs: a look, entered
+    python benchmarks/finding.py folds --out DIR                  # five-fold over all of bccd; trains five
+    leukolens train detector --sets bccd,pbc-224,tecom-300 --out RUN
+    leukolens export RUN --into BUNDLE --out UNSEEN.leukolens
+    python benchmarks/finding.py unseen --bundle UNSEEN.leukolens --out DIR    # raabin-500 by one that never saw it
+
+Each prints a table and writes JSON. Intervals are over fields (2,000 resamples, fixed seed). Beside
+the detector stands the nucleus finder, which gives one place and no box: it is counted as right where that place
+lies in a labelled box, and asked for the most conspicuous cell only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from leukolens.bundle import Bundle, load
+from leukolens.datasets.base import data_root
+from leukolens.datasets.bccd import Bccd
+from leukolens.datasets.boxes import LabelledBox
+from leukolens.datasets.manifest import manifest
+from leukolens.datasets.raabin import Raabin
+from leukolens.evaluation.detection import Matched, average_precision, counted, matched
+from leukolens.evaluation.ledger import Look, Seen, append, code_commit, default_ledger
+from leukolens.imaging.decode import decode
+from leukolens.imaging.framing import find_nucleus
+from leukolens.models.detector import KINDS
+from leukolens.reading.detector import LEAST, Detector
+from leukolens.reading.fields import FieldReader
+
+RESAMPLES = 2000
+Pixels = NDArray[np.uint8]
+Boxes = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """A photograph, what its publisher boxed, and what must not be torn apart by a resample."""
+
+    path: Path
+    group: str
+    rgb: Pixels
+    boxes: tuple[Boxes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One row of the table."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    words: str = ""
+
+
+def labelled(path: Path, group: str, boxes: tuple[LabelledBox, ...]) -> Labelled:
+    corners = [
+        np.array([[b.box.x0, b.box.y0, b.box.x1, b.box.y1] for b in boxes if b.kind == kind], np.float64)
+        for kind in KINDS
+    ]
+    return Labelled(path, group, decode(path), tuple(each.reshape(-1, 4) for each in corners))
+
+
+def bccd_fields(root: Path, *, test_only: bool) -> Iterator[Labelled]:
+    """The photographs of bccd; those that blood-cells TEST was made from, or all."""
+    dataset, known = Bccd(root / "bccd"), manifest("bccd")
+    for path in dataset.photographs():
+        entry = known[path.relative_to(dataset.root).as_posix()]
+        if not test_only or entry.group.startswith("blood-cells/TEST/"):
+            yield labelled(path, entry.field or entry.group, dataset.boxes(path))
+
+
+def answers(detector: Detector, fields: list[Labelled]) -> list[list[Matched]]:
+    """For each kind, each field's finds beside its boxes."""
+    kinds: list[list[Matched]] = [[] for _ in KINDS]
+    for field in fields:
+        finds = detector.find(field.rgb, least=LEAST).finds
+        for kind in range(len(KINDS)):
+            own = finds.only(finds.kinds == kind)
+            kinds[kind].append(matched(own.boxes, own.scores, field.boxes[kind]))
+    return kinds
+
+
+def resampled(fields: list[Matched], groups: list[str], figure: Callable[[list[Matched]], float]) -> Figure:
+    """The figure with its interval over groups of fields."""
+    keys = sorted(set(groups))
+    members = {key: [f for f, group in zip(fields, groups, strict=True) if group == key] for key in keys}
+    rng = np.random.default_rng(0)
+    draws = [
+        figure([f for place in rng.integers(len(keys), size=len(keys)) for f in members[keys[place]]])
+        for _ in range(RESAMPLES)
+    ]
+    low, high = np.nanpercentile(draws, [2.5, 97.5])
+    return Figure("", figure(fields), float(low), float(high))
+
+
+def white_cells(fields: list[Matched], groups: list[str], threshold: float) -> list[Figure]:
+    total = counted(fields, threshold)
+    words = f"{total.found} found, {total.missed} missed, {total.false} false in {len(fields)} fields"
+    recall = resampled(fields, groups, lambda chosen: counted(chosen, threshold).recall)
+    precision = resampled(fields, groups, lambda chosen: counted(chosen, threshold).precision)
+    return [
+        Figure("white cells, recall", recall.value, recall.low, recall.high, words),
+        Figure("white cells, precision", precision.value, precision.low, precision.high),
+        Figure("white cells, false boxes a field", total.false / len(fields)),
+    ]
+
+
+def by_nucleus(fields: list[Labelled]) -> Figure:
+    """The nucleus finder on the same fields."""
+    hits, asked = 0, 0
+    for field in fields:
+        boxes = field.boxes[KINDS.index("white_cell")]
+        if not len(boxes):
+            continue
+        asked += 1
+        nucleus = find_nucleus(field.rgb)
+        hits += nucleus is not None and bool(
+            (
+                (boxes[:, 0] <= nucleus.x)
+                & (nucleus.x < boxes[:, 2])
+                & (boxes[:, 1] <= nucleus.y)
+                & (nucleus.y < boxes[:, 3])
+            ).any()
+        )
+    words = f"{hits} of {asked} fields with a white cell"
+    return Figure("nucleus finder: its one place lies in a white cell", hits / asked, words=words)
+
+
+def test_fields(bundle: Bundle, root: Path, out: Path) -> list[Figure]:
+    """The photographs that TEST was made from; which nothing has learned from or been chosen on."""
+    fields = list(bccd_fields(root, test_only=True))
+    detector = Detector(bundle)
+    kinds, groups = answers(detector, fields), [field.group for field in fields]
+    finding = bundle.card.finding
+    assert finding is not None
+    rows = white_cells(kinds[0], groups, finding.accept["white_cell"])
+    for kind in (1, 2):
+        ap = resampled(kinds[kind], groups, average_precision)
+        at = counted(kinds[kind], finding.accept[KINDS[kind]])
+        words = f"at the threshold {at.found} found, {at.missed} missed, {at.false} not labelled"
+        rows.append(Figure(f"{KINDS[kind]}s, AP50", ap.value, ap.low, ap.high, words))
+    rows += [by_nucleus(fields), named(bundle, fields, root)]
+    look = Look(code_commit(), finding.recipe_sha256, bundle.card.seed, bundle.sha256, "bccd", "test")
+    count = append(default_ledger(out), look, [Seen(row.name, row.value, row.low, row.high) for row in rows])
+    print(f"Look number {count} of the ledger.")
+    return rows
+
+
+def named(bundle: Bundle, fields: list[Labelled], root: Path) -> Figure:
+    """Fields of one known subtype: is each found cell, cut ones too, given that name?"""
+    labels = {sample.path: sample.label for sample in Bccd(root / "bccd").samples("test")}
+    reader = FieldReader(bundle)
+    four = ("neutrophil", "eosinophil", "lymphocyte", "monocyte")
+    right: list[tuple[str, int, int]] = []
+    for field in fields:
+        label = labels.get(field.path)
+        if label is None:
+            continue
+        for cell in reader.read_one(field.path).cells:
+            best = max(four, key=lambda key: cell.probabilities[key])
+            right.append((field.group, int(best == label), 1))
+    keys = sorted({group for group, _, _ in right})
+    sums = np.array(
+        [[sum(r for g, r, _ in right if g == key), sum(n for g, _, n in right if g == key)] for key in keys]
+    )
+    draws = sums[np.random.default_rng(0).integers(len(keys), size=(RESAMPLES, len(keys)))].sum(axis=1)
+    low, high = np.percentile(draws[:, 0] / draws[:, 1], [2.5, 97.5])
+    hits, every = sums.sum(axis=0)
+    words = f"{hits} of {every} cells in {len(keys)} fields; probabilities restricted to four classes"
+    return Figure(
+        "class of each found cell, single-subtype fields", hits / every, float(low), float(high), words
+    )
+
+
+def unseen(bundle: Bundle, root: Path) -> list[Figure]:
+    """raabin-500, as it is and changed."""
+    dataset = Raabin(root / "raabin-500")
+    samples = dataset.samples()
+    finding = bundle.card.finding
+    assert finding is not None
+    if any(entry.name == dataset.name for entry in finding.learned_from):
+        raise SystemExit(f"this detector learned from {dataset.name}")
+    detector = Detector(bundle)
+    rows = []
+    for name, change in CHANGES.items():
+        fields = [labelled(sample.path, sample.group, dataset.boxes(sample.path)) for sample in samples]
+        fields = [change(field) for field in fields]
+        kinds, groups = answers(detector, fields), [field.group for field in fields]
+        found = white_cells(kinds[0], groups, finding.accept["white_cell"])
+        rows += [Figure(f"{name}: {row.name}", row.value, row.low, row.high, row.words) for row in found]
+        if name == "as it is":
+            rows.append(by_nucleus(fields))
+    return rows
+
+
+def scaled(field: Labelled, times: float) -> Labelled:
+    method = cv2.INTER_AREA if times < 1 else cv2.INTER_CUBIC
+    rgb = np.asarray(cv2.resize(field.rgb, None, fx=times, fy=times, interpolation=method), np.uint8)
+    return Labelled(field.path, field.group, rgb, tuple(boxes * times for boxes in field.boxes))
+
+
+def turned(field: Labelled, degrees: float = 15.0) -> Labelled:
+    """Turned about its middle, with black corners; round cells keep their boxes' sides."""
+    height, width = field.rgb.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    rgb = np.asarray(cv2.warpAffine(field.rgb, matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8)
+    moved = []
+    for boxes in field.boxes:
+        centres = (boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5
+        centres = centres @ matrix[:, :2].T + matrix[:, 2] + 0.5
+        halves = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) / 2) ** 2 @ (matrix[:, :2].T ** 2))
+        both = np.concatenate([centres - halves, centres + halves], axis=1)
+        both = np.clip(both, 0, [width, height, width, height])
+        moved.append(
+            both[((both[:, 2:] - both[:, :2]).min(axis=1) > 0.5 * 2 * halves.min(axis=1, initial=1e9))]
+        )
+    return Labelled(field.path, field.group, rgb, tuple(moved))
+
+
+def brighter(field: Labelled, times: float) -> Labelled:
+    rgb = np.clip(np.rint(field.rgb.astype(np.float32) * times), 0, 255).astype(np.uint8)
+    return Labelled(field.path, field.group, rgb, field.boxes)
+
+
+def stained(field: Labelled, change: tuple[float, float, float]) -> Labelled:
+    """More or less of haematoxylin, eosin and the residual (Ruifrok & Johnston 2001), in optical density."""
+    stains = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+    mixing = np.linalg.inv(stains) @ np.diag(change) @ stains
+    density = -np.log(np.maximum(field.rgb, 1) / 255.0)
+    rgb = np.clip(np.rint(255 * np.exp(-density @ mixing)), 0, 255).astype(np.uint8)
+    return Labelled(field.path, field.group, rgb, field.boxes)
+
+
+CHANGES: dict[str, Callable[[Labelled], Labelled]] = {
+    "as it is": lambda field: field,
+    "at half scale": lambda field: scaled(field, 0.5),
+    "at double scale": lambda field: scaled(field, 2.0),
+    "turned, black corners": turned,
+    "10 % brighter": lambda field: brighter(field, 1.1),
+    "10 % darker": lambda field: brighter(field, 0.9),
+    "haematoxylin +20 %, eosin -20 %": lambda field: stained(field, (1.2, 0.8, 1.0)),
+    "haematoxylin -20 %, eosin +20 %": lambda field: stained(field, (0.8, 1.2, 1.0)),
+}
+
+
+def folds(bundle: Bundle, root: Path, work: Path, epochs: int | None) -> list[Figure]:
+    """All photographs of bccd, each by a detector that held its field out; thresholds are the bundle's.
+
+    Trains the five below ``work``, by the shipped recipe with TEST's photographs among the others; they are
+    measured and never shipped.
+    """
+    from leukolens.training.finding import recipe as recipes
+    from leukolens.training.finding.export import recipe_of, to_onnx, trained, with_detector
+    from leukolens.training.finding.loop import FindingTrainer
+    from leukolens.training.finding.scenes import scenes_of
+    from leukolens.training.finding.session import fold_of, teaching
+    from leukolens.training.loop import Watch
+    from leukolens.training.run import Run
+
+    finding = bundle.card.finding
+    assert finding is not None
+    fields = list(bccd_fields(root, test_only=False))
+    # Another name, and so another digest: these learn from TEST's fields and must never ship.
+    recipe = recipes.changed(recipes.load(), name="detector-five-fold")
+    if epochs:
+        recipe = recipes.changed(recipe, schedule={"epochs": epochs})
+    scenes = [scene for source in recipe.data for scene in scenes_of(source.name, root, with_test=True)]
+    dealt = fold_of([field.group for field in fields], recipe.validation.folds)
+    kinds: list[list[Matched]] = [[] for _ in KINDS]
+    groups: list[str] = []
+    for fold in range(recipe.validation.folds):
+        run = Run(work / f"fold-{fold}")
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        own = recipes.changed(recipe, validation={"fold": fold})
+        (run.folder / "recipe.json").write_text(own.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        trainer = FindingTrainer(own, run, teaching(own, scenes), accelerator="cpu")
+        trainer.resume()
+        print(f"fold {fold}", flush=True)
+        trainer.fit(Watch(epoch=lambda epoch: print(f"  epoch {epoch.epoch}", flush=True)))
+        assert recipe_of(run) == own
+        detector = Detector(with_detector(bundle, to_onnx(trained(run)), finding))
+        held = [field for field in fields if dealt[field.group] == fold]
+        for kind, answered in enumerate(answers(detector, held)):
+            kinds[kind] += answered
+        groups += [field.group for field in held]
+    rows = white_cells(kinds[0], groups, finding.accept["white_cell"])
+    for kind in (1, 2):
+        ap = resampled(kinds[kind], groups, average_precision)
+        rows.append(Figure(f"{KINDS[kind]}s, AP50", ap.value, ap.low, ap.high))
+    return rows
+
+
+def table(rows: list[Figure]) -> None:
+    print("| figure | value | 95 % by field | |\n|---|---|---|---|")
+    for row in rows:
+        limits = "" if row.low is None or math.isnan(row.low) else f"{row.low:.3f} to {row.high:.3f}"
+        print(f"| {row.name} | {row.value:.3f} | {limits} | {row.words} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("test", "folds", "unseen"))
+    parser.add_argument("--bundle", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--epochs", type=int, help="fewer epochs for the five folds")
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    bundle, root = load(options.bundle), data_root(options.data)
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows = {
+        "test": lambda: test_fields(bundle, root, options.out),
+        "folds": lambda: folds(bundle, root, options.out, options.epochs),
+        "unseen": lambda: unseen(bundle, root),
+    }[options.what]()
+    document = {"what": options.what, "bundle": bundle.sha256, "figures": [asdict(row) for row in rows]}
+    (options.out / f"{options.what}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    table(rows)
+
+
+if __name__ == "__main__":
+    main()

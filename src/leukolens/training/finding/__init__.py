@@ -1,0 +1,1 @@
+"""Training the detector: scenes with boxes, views of them, heatmaps to learn, the loop, the export."""
