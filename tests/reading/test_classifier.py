@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from leukolens.bundle import Bundle, Judgement
-from leukolens.reading.classifier import LARGEST_BATCH, Classifier, scaled, softmax
+from leukolens.reading.classifier import LARGEST_BATCH, Classifier, scaled, side_of, softmax
 
 WEIGHTS = np.array(
     [[8, -4, -4], [-4, 8, -4], [-4, -4, 8], [4, 4, -8], [4, -8, 4], [-8, 4, 4], [-5, -5, -5]], np.float64
@@ -65,3 +65,36 @@ def test_softmax_is_scipys(logits: NDArray[np.float32]) -> None:
     before = logits.copy()
     assert np.allclose(softmax(logits), special.softmax(logits.astype(np.float64), axis=1), atol=1e-12)
     assert np.array_equal(logits, before)
+
+
+def test_there_are_eight_sides_and_each_is_the_crop_turned_or_mirrored() -> None:
+    crop = crops(1)
+    sides = [side_of(crop, number) for number in range(8)]
+    assert np.array_equal(sides[0], crop)
+    assert len({side.tobytes() for side in sides}) == 8
+    again = [side_of(side, 4) for side in sides]
+    assert {side.tobytes() for side in again} == {side.tobytes() for side in sides}
+    assert np.array_equal(side_of(crop, 1)[0, 0], crop[0, :, -1])
+
+
+def test_a_cell_under_the_threshold_is_looked_at_from_every_side(
+    make_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judgement = Judgement(accept_above=0.7, sides=8)
+    classifier = Classifier(make_bundle(classes=("neutrophil", "lymphocyte"), judgement=judgement))
+    seen: list[int] = []
+
+    def corner(given: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen.append(len(given))
+        light = given[:, 0, 0, 0]
+        return np.stack([light, np.zeros_like(light)], axis=1)
+
+    monkeypatch.setattr(classifier._engine, "logits", corner)
+    given = np.zeros((2, 32, 32, 3), np.uint8)
+    given[0] = 255
+    given[1, 0, 0] = 140  # one corner alone is light: unsure there, and another answer elsewhere
+    sure, unsure = classifier.probabilities(given)
+    expected = special.softmax([[140 / 127.5 - 1, 0.0]] * 2 + [[-1.0, 0.0]] * 6, axis=1).mean(axis=0)
+    assert np.allclose(unsure, expected, atol=1e-6)
+    assert np.allclose(sure, special.softmax([1.0, 0.0]), atol=1e-6)
+    assert seen == [2] + [1] * 7

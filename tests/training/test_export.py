@@ -17,7 +17,7 @@ from leukolens.bundle import Bundle, Figure, Judgement
 from leukolens.errors import TrainingError
 from leukolens.models.resnet import resnet24
 from leukolens.reading.engine import Engine
-from leukolens.training import export, session
+from leukolens.training import export, onnx_graph, session
 from leukolens.training.augment import centre
 from leukolens.training.crops import framed, samples_of
 from leukolens.training.judgement import write_judgement
@@ -147,7 +147,7 @@ def test_the_graph_has_the_bundles_inputs_and_outputs_at_any_batch(exported: Bun
         for value in (*model.graph.input, *model.graph.output)
     }
     assert shapes == {"crops": ["any", 3, 32, 32], "logits": ["any", 2], "activation": ["any", 2, 4, 4]}
-    assert {opset.version for opset in model.opset_import if not opset.domain} == {export.OPSET}
+    assert {opset.version for opset in model.opset_import if not opset.domain} == {onnx_graph.OPSET}
 
 
 def test_equal_weights_give_equal_bytes(run: Path, exported: Bundle) -> None:
@@ -197,12 +197,15 @@ def test_a_judgement_from_elsewhere_and_figures_are_taken_over(
     monkeypatch.setattr(export, "to_onnx", lambda *_: exported.classifier)
     given = Judgement(temperature=1.25, accept_above=0.9, chosen_on="cross-fitting")
     chosen = tmp_path / "judgement.json"
-    write_judgement(given, 2, chosen)
+    known = exported.card.confusion
+    assert known is not None
+    write_judgement(given, known, 2, chosen)
     figure = Figure(name="accuracy", value=0.9, low=0.8, high=0.95)
     made = export.export_run(
         run, tmp_path / "m.leukolens", root=run.parent, cache=crop_cache, judgement=chosen, figures=(figure,)
     )
     assert made.card.judgement == given
+    assert made.card.confusion == known
     assert made.card.figures == [figure]
 
 

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from leukolens.bundle import Judgement
 from leukolens.datasets.base import Sample
+from leukolens.differential.confusion import confusion_of
 from leukolens.errors import TrainingError
+from leukolens.evaluation.predictions import Predictions
 from leukolens.training.crops import Crops
-from leukolens.training.judgement import judge, read_judgement, write_judgement
+from leukolens.training.judgement import confusion, judge, read_judgement, write_judgement
 
 CLASSES = ["neutrophil", "lymphocyte"]
 
@@ -33,7 +35,9 @@ def test_the_temperature_is_the_one_with_the_lowest_loss_though_names_repeat() -
         Sample(Path(f"{n}") / sample.path, sample.label, "a", "all", sample.group)
         for n, sample in enumerate(samples)
     )
-    judgement = judge(logits, Crops(np.zeros((200, 1, 1, 3), np.uint8), truth, samples), CLASSES, "made up")
+    judgement, confusion = judge(
+        logits, Crops(np.zeros((200, 1, 1, 3), np.uint8), truth, samples), CLASSES, "made up"
+    )
 
     def loss(temperature: float) -> float:
         return float(-log_softmax(logits / temperature, axis=1)[np.arange(200), truth].mean())
@@ -42,13 +46,43 @@ def test_the_temperature_is_the_one_with_the_lowest_loss_though_names_repeat() -
     assert loss(judgement.temperature) == pytest.approx(best, abs=1e-4)
     assert judgement.chosen_on == "made up"
     assert 0 <= judgement.accept_above <= 1
+    assert (confusion.measured_on, confusion.labs) == ("made up", ("a",))
+    top = softmax(logits.astype(np.float64) / judgement.temperature, axis=1).max(axis=1)
+    sure = top >= judgement.accept_above - 1e-9  # the threshold is one of these probabilities
+    for label, row in enumerate(confusion.answers):
+        said = logits[truth == label].argmax(axis=1)
+        accepted = sure[truth == label]
+        counts = [int((accepted & (said == answer)).sum()) for answer in (0, 1)]
+        assert row == (*counts, int((~accepted).sum()))
+
+
+def test_what_is_likeliest_no_leukocyte_is_counted_as_such_however_unsure() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.55, 0.45], [0.45, 0.55], [0.1, 0.9]])
+    predictions = Predictions(
+        ("neutrophil", "other"),
+        ("a", "b", "c", "d"),
+        ("1", "2", "3", "4"),
+        np.array([0, 0, 1, 1]),
+        probabilities,
+    )
+    found = confusion(predictions, Judgement(accept_above=0.8), "made up", ("a",))
+    assert found.answers == ((1, 0, 1), (0, 2, 0))
 
 
 def test_a_judgement_survives_being_written_down(tmp_path: Path) -> None:
     path = tmp_path / "judgement.json"
     given = Judgement(temperature=1.25, accept_above=0.9, accepted_accuracy=0.95, chosen_on="cross-fitting")
-    write_judgement(given, 7, path)
-    assert read_judgement(path) == (given, 7)
+    known = confusion_of(
+        ("neutrophil", "lymphocyte"), np.array([0, 1, 1]), np.array([0, 1, 2]), ["a", "b", "c"]
+    )
+    write_judgement(given, known, 7, path)
+    assert read_judgement(path) == (given, known, 7)
+
+
+def test_a_judgement_of_an_earlier_version_knows_no_confusion(tmp_path: Path) -> None:
+    path = tmp_path / "judgement.json"
+    path.write_text('{"epoch": 3, "judgement": {"temperature": 1.5}}')
+    assert read_judgement(path) == (Judgement(temperature=1.5), None, 3)
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"epoch": 1, "judgement": {"temperature": -1}}'])

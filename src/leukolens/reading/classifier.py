@@ -28,11 +28,22 @@ class Classifier:
         """Calibrated probabilities, float64 (n, classes), of crops, uint8 (n, size, size, 3), RGB.
 
         The logits are divided by the card's temperature before the softmax (Guo et al., *On calibration
-        of modern neural networks*, ICML 2017).
+        of modern neural networks*, ICML 2017). A crop whose best class stays under the card's threshold
+        is looked at from as many sides as the card says, and its probabilities are their mean: a smear
+        has no up and down.
 
         Raises:
             BundleError: Where the bundle's graph cannot run.
         """
+        judgement = self.bundle.card.judgement
+        first = self._once(crops)
+        unsure = np.flatnonzero(first.max(axis=1, initial=0) < judgement.accept_above)
+        if judgement.sides > 1 and len(unsure):
+            looks = [self._once(side_of(crops[unsure], number)) for number in range(1, judgement.sides)]
+            first[unsure] = np.mean([first[unsure], *looks], axis=0)
+        return first
+
+    def _once(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
         temperature = self.bundle.card.judgement.temperature
         batches = [crops[at : at + LARGEST_BATCH] for at in range(0, len(crops), LARGEST_BATCH)]
         answers = [softmax(self._engine.logits(scaled(batch)) / temperature) for batch in batches]
@@ -56,6 +67,12 @@ class Classifier:
         """
         logits, maps = self._engine.logits_and_activation(scaled(crop[None]))
         return softmax(logits / self.bundle.card.judgement.temperature)[0], maps[0]
+
+
+def side_of(crops: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
+    """Crops (n, size, size, 3) seen from one of eight sides: quarter turns for 0 to 3, mirrored from 4 on."""
+    mirrored = crops[:, :, ::-1] if number >= 4 else crops
+    return np.ascontiguousarray(np.rot90(mirrored, number % 4, axes=(1, 2)))
 
 
 def scaled(crops: NDArray[np.uint8]) -> NDArray[np.float32]:

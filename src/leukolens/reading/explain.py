@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from leukolens.imaging.framing import Box, frame
+from leukolens.imaging.framing import Box
 from leukolens.reading.cell import Cell
-from leukolens.reading.classifier import Classifier
 from leukolens.reading.reader import Reader, Source, pixels_of
 from leukolens.reading.trust import percent
 from leukolens.taxonomy import cell_class
@@ -50,11 +49,8 @@ def explain(reader: Reader, source: Source, label: str | None = None) -> Explana
         ImageError: Where the image cannot be read.
         BundleError: Where the bundle's graph gives no activation maps.
     """
-    return _explain(reader.classifier, pixels_of(source), label)
-
-
-def _explain(classifier: Classifier, rgb: NDArray[np.uint8], label: str | None) -> Explanation | None:
-    found = frame(rgb, classifier.bundle.card.framing)
+    classifier = reader.classifier
+    found = reader.frame(pixels_of(source))
     if found is None:
         return None
     crop, box = found

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from leukolens.bundle import Bundle, load
 from leukolens.errors import ImageError
 from leukolens.imaging.decode import decode
-from leukolens.imaging.framing import Box, frame
+from leukolens.imaging.framing import Box, frame, frame_within, slide_of
 from leukolens.reading.cell import Cell, ImageReading
 from leukolens.reading.classifier import Classifier
+from leukolens.reading.detector import Detector
 from leukolens.reading.trust import decide
 from leukolens.taxonomy import CLASS_KEYS
 
 CHUNK = 16
+NO_WHITE_CELL = "no white cell found"
 NO_NUCLEUS = "no nucleus found: nothing in the image is dense and large enough to be one"
 
 Source = Path | str | NDArray[np.uint8]
@@ -49,6 +51,7 @@ class Reader:
         self.bundle = bundle if isinstance(bundle, Bundle) else load(Path(bundle) if bundle else None)
         self.threads = threads or processors()
         self.classifier = Classifier(self.bundle)
+        self.detector = Detector(self.bundle) if self.bundle.card.finding else None
 
     def identify(self, sources: Iterable[Source]) -> Iterator[ImageReading]:
         """One reading per source, in their order; a bad image gives a reading that says why it is bad.
@@ -90,13 +93,30 @@ class Reader:
     def _frame(self, source: Source, number: int) -> tuple[NDArray[np.uint8], Box] | ImageReading:
         path = named(source, number)
         try:
-            found = frame(pixels_of(source), self.bundle.card.framing)
+            found = self.frame(pixels_of(source))
         except ImageError as error:
             return ImageReading(path, "failed", error.reason)
         # One image must never cost the others theirs, whatever is wrong with it or with us.
         except Exception as error:
             return ImageReading(path, "failed", f"could not be framed ({type(error).__name__}: {error})")
-        return ImageReading(path, "no_cell", NO_NUCLEUS) if found is None else found
+        if found is not None:
+            return found
+        return ImageReading(path, "no_cell", NO_NUCLEUS if self.detector is None else NO_WHITE_CELL)
+
+    def frame(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Box] | None:
+        """The crop that is named of an image, and where it lies; None where no white cell is found.
+
+        The bundle's detector says where, or, in a bundle without, the most conspicuous nucleus.
+
+        Args:
+            rgb: uint8 (height, width, 3).
+        """
+        framing = self.bundle.card.framing
+        if self.detector is None or framing.whole_image:
+            return frame(rgb, framing)
+        slide = slide_of(rgb)
+        found = self.detector.white_cell(rgb, slide)
+        return None if found is None else frame_within(rgb, found, framing, slide)
 
     def _judged(self, path: Path, box: Box, row: NDArray[np.float64]) -> ImageReading:
         given = dict(zip(self.classifier.classes, row.tolist(), strict=True))

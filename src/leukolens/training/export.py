@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -25,11 +22,11 @@ from leukolens.training.checkpoint import AVERAGE, NETWORK
 from leukolens.training.crops import Crops, framed, samples_of
 from leukolens.training.judgement import judge, read_judgement
 from leukolens.training.loop import build
+from leukolens.training.onnx_graph import graph_of
 from leukolens.training.run import Run
 from leukolens.training.session import split
 
 CLOSE = 1e-4
-OPSET = 18
 SPOT_CHECK = 512
 
 
@@ -81,31 +78,8 @@ def trained(run: Run, epoch: int | None = None) -> ResNet:
 def to_onnx(network: ResNet, size: int) -> bytes:
     """The network as an ONNX graph: ``crops`` -> ``logits`` and, from a *pool* head, ``activation``."""
     names = ["logits", "activation"] if network.head == "pool" else ["logits"]
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            _WithActivation(network).eval(),
-            (torch.zeros(2, 3, size, size),),
-            input_names=["crops"],
-            output_names=names,
-            dynamic_shapes={"crops": {0: torch.export.Dim("images")}},
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    if program is None:
-        raise TrainingError("torch wrote no ONNX graph", "Use the torch version of constraints.txt")
-    return _without_traces(program.model_proto)
-
-
-def _without_traces(model: onnx.ModelProto) -> bytes:
-    """The graph without the exporter's notes, which hold stack traces and paths of the machine."""
-    for noted in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
-        del noted.metadata_props[:]
-        noted.doc_string = ""
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString(deterministic=True))
+    free = {0: torch.export.Dim("images")}
+    return graph_of(_WithActivation(network).eval(), torch.zeros(2, 3, size, size), "crops", names, free)
 
 
 def compare(network: ResNet, engine: Engine, inputs: Tensor) -> Checked:
@@ -165,7 +139,7 @@ def export_run(
     recipe = run.recipe()
     beside = folder / "judgement.json"
     source = judgement or (beside if beside.is_file() else None)
-    judged, chosen_epoch = read_judgement(source) if source else (None, None)
+    judged, confusion, chosen_epoch = read_judgement(source) if source else (None, None, None)
     network = trained(run, epoch or chosen_epoch)
     graph = to_onnx(network, recipe.framing.size)
     crops = framed(
@@ -185,8 +159,9 @@ def export_run(
         groups = len({sample.group for sample in held_out.samples})
         fold = f"fold {recipe.validation.fold} of {recipe.validation.folds}"
         chosen_on = f"{len(held_out)} images of {groups} groups held out of training ({fold})"
-        judged = judge(checked.logits, held_out, recipe.classes, chosen_on)
-    return bundle.save(card.model_copy(update={"judgement": judged}), graph, out)
+        judged, confusion = judge(checked.logits, held_out, recipe.classes, chosen_on)
+    card = card.model_copy(update={"judgement": judged, "confusion": confusion})
+    return bundle.save(card, graph, out)
 
 
 def _sample(crops: Crops, seed: int) -> Crops:

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from leukolens.bundle import Judgement
+from leukolens.differential.confusion import Confusion
 from leukolens.errors import TrainingError
-from leukolens.evaluation.calibration import accept_threshold, fit_temperature, softmax
+from leukolens.evaluation.calibration import fit_temperature, softmax
 from leukolens.evaluation.predictions import Predictions
 from leukolens.training.checkpoint import write_atomically
 from leukolens.training.crops import Crops, Progress, framed, samples_of
-from leukolens.training.judgement import write_judgement
+from leukolens.training.judgement import judged, write_judgement
 from leukolens.training.loop import Watch
 from leukolens.training.recipe import Recipe, changed
 from leukolens.training.run import Epoch, Run
@@ -31,11 +32,13 @@ class CrossFit:
     Attributes:
         epoch: Where the held-out loss, averaged over all held-out images, is lowest.
         judgement: Temperature and threshold from the pooled answers of that epoch.
+        confusion: What those answers would be counted as, by true class.
         predictions: Those answers, calibrated.
     """
 
     epoch: int
     judgement: Judgement
+    confusion: Confusion
     predictions: Predictions
 
 
@@ -79,7 +82,7 @@ def cross_fit(
                 progress=progress,
             )
     chosen = pool(recipe, place)
-    write_judgement(chosen.judgement, chosen.epoch, place.out / "judgement.json")
+    write_judgement(chosen.judgement, chosen.confusion, chosen.epoch, place.out / "judgement.json")
     write_atomically(place.out / "held_out.json", chosen.predictions.to_json().encode())
     whole = fold_recipe(recipe, None)
     if chosen.epoch != recipe.schedule.epochs:
@@ -113,16 +116,13 @@ def pool(recipe: Recipe, place: Place) -> CrossFit:
     truth = np.concatenate([part.truth for part in parts])
     temperature = fit_temperature(logits, truth)
     predictions = _predictions(recipe, parts, truth, softmax(logits, temperature), place.root)
-    accepted = accept_threshold(predictions)
-    judgement = Judgement(
-        temperature=temperature,
-        accept_above=accepted.threshold,
-        accepted_accuracy=accepted.accuracy,
-        accepted_share=accepted.coverage,
-        chosen_on=f"{len(truth)} images of {len(set(predictions.groups))} groups, each answered by a network "
-        f"that never saw its group ({recipe.validation.folds}-fold cross-fitting, epoch {epoch})",
+    chosen_on = (
+        f"{len(truth)} images of {len(set(predictions.groups))} groups, each answered by a network "
+        f"that never saw its group ({recipe.validation.folds}-fold cross-fitting, epoch {epoch})"
     )
-    return CrossFit(epoch, judgement, predictions)
+    labs = tuple(sorted({sample.lab for part in parts for sample in part.samples}))
+    judgement, confusion = judged(predictions, temperature, chosen_on, labs)
+    return CrossFit(epoch, judgement, confusion, predictions)
 
 
 def best_epoch(folds: list[list[Epoch]], sizes: list[int]) -> int:
