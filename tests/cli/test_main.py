@@ -48,7 +48,7 @@ def test_the_version_is_the_installed_one() -> None:
 def test_help_names_every_command_and_what_this_is_not_for() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for name in ("identify", "train", "evaluate", "export", "data", "demo"):
+    for name in ("read", "identify", "train", "evaluate", "export", "data", "demo"):
         assert f"\n  {name} " in done.stdout
     assert "not a certified medical device" in done.stdout
     assert run().returncode == 2

@@ -19,6 +19,7 @@ from leukolens.cli.endings import INTERRUPTED, Commands, complain
 from leukolens.cli.evaluate import evaluate
 from leukolens.cli.export import export
 from leukolens.cli.identify import identify
+from leukolens.cli.read import read
 from leukolens.cli.train import train
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ def _leukolens(
     pass
 
 
+app.command()(read)
 app.command()(identify)
 app.command()(train)
 app.command()(evaluate)

@@ -1,0 +1,35 @@
+"""What the tests of `read` share: made-up fields, and a reader that needs no network."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from leukolens.bundle import Bundle
+
+
+@pytest.fixture(scope="session")
+def squares() -> ModuleType:
+    """The module beside this file; test modules cannot import one another."""
+    spec = importlib.util.spec_from_file_location("squares", Path(__file__).with_name("squares.py"))
+    assert spec
+    assert spec.loader
+    module = sys.modules["squares"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def square_reader(
+    squares: ModuleType, make_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """The reader that `read` gets instead of the real one."""
+    reader = squares.SquareReader(make_bundle())
+    monkeypatch.setattr("leukolens.cli.read.open_reader", lambda bundle: reader)
+    return reader
