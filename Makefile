@@ -33,7 +33,7 @@ $(DEV): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $(BASE) $@
 
-demo: $(BASE)  ## draw a smear, identify its cells, show drawn against found; needs no data
+demo: $(BASE)  ## draw a smear, read it, show drawn against found; needs no data
 	$(BIN)/leukolens demo
 
 dev: $(DEV)  ## the development environment, and nothing else
