@@ -1,6 +1,7 @@
 """How well cells are found in fields: bccd's photographs of TEST, five folds of bccd, a lab never seen.
 
     python benchmarks/finding.py test --out DIR                   # fields of TEST's photographs: a look, entered
+    python benchmarks/finding.py misses --out DIR                 # what becomes of red cells, on held-out fields
     python benchmarks/finding.py folds --out DIR                  # five-fold over all of bccd; trains five
     leukolens train detector --sets bccd,pbc-224,tecom-300 --out RUN
     leukolens export RUN --into BUNDLE --out UNSEEN.leukolens
@@ -30,15 +31,18 @@ from leukolens.datasets.bccd import Bccd
 from leukolens.datasets.boxes import LabelledBox
 from leukolens.datasets.manifest import manifest
 from leukolens.datasets.raabin import Raabin
-from leukolens.evaluation.detection import Matched, average_precision, counted, matched
+from leukolens.evaluation.detection import SAME, Matched, average_precision, counted, matched
 from leukolens.evaluation.ledger import Look, Seen, append, code_commit, default_ledger
 from leukolens.imaging.decode import decode
 from leukolens.imaging.framing import find_nucleus
 from leukolens.models.detector import KINDS
 from leukolens.reading.detector import LEAST, Detector
 from leukolens.reading.fields import FieldReader
+from leukolens.reading.peaks import overlaps
 
 RESAMPLES = 2000
+EDGE = 4
+CROWDED = 0.1
 Pixels = NDArray[np.uint8]
 Boxes = NDArray[np.float64]
 
@@ -105,16 +109,69 @@ def resampled(fields: list[Matched], groups: list[str], figure: Callable[[list[M
     return Figure("", figure(fields), float(low), float(high))
 
 
+def shares(parts: list[tuple[int, int]], groups: list[str]) -> tuple[float, float]:
+    """The interval of a share, from each field's part and whole, over groups of fields."""
+    keys = {key: place for place, key in enumerate(sorted(set(groups)))}
+    sums = np.zeros((len(keys), 2))
+    np.add.at(sums, [keys[group] for group in groups], np.array(parts, np.float64))
+    draws = sums[np.random.default_rng(0).integers(len(keys), size=(RESAMPLES, len(keys)))].sum(axis=1)
+    low, high = np.percentile(draws[:, 0] / draws[:, 1], [2.5, 97.5])
+    return float(low), float(high)
+
+
 def white_cells(fields: list[Matched], groups: list[str], threshold: float) -> list[Figure]:
     total = counted(fields, threshold)
     words = f"{total.found} found, {total.missed} missed, {total.false} false in {len(fields)} fields"
-    recall = resampled(fields, groups, lambda chosen: counted(chosen, threshold).recall)
-    precision = resampled(fields, groups, lambda chosen: counted(chosen, threshold).precision)
+    each = [counted([field], threshold) for field in fields]
+    recall = shares([(one.found, one.found + one.missed) for one in each], groups)
+    precision = shares([(one.found, one.found + one.false) for one in each], groups)
     return [
-        Figure("white cells, recall", recall.value, recall.low, recall.high, words),
-        Figure("white cells, precision", precision.value, precision.low, precision.high),
+        Figure("white cells, recall", total.recall, *recall, words),
+        Figure("white cells, precision", total.precision, *precision),
         Figure("white cells, false boxes a field", total.false / len(fields)),
     ]
+
+
+def misses(bundle: Bundle, root: Path) -> list[Figure]:
+    """What red cells are missed, and what is found that nobody boxed, in the fields that chose the thresholds."""
+    from leukolens.training.finding.export import labelled_fields
+    from leukolens.training.finding.recipe import load as recipe
+
+    detector, red = Detector(bundle), KINDS.index("red_cell")
+    missed: list[tuple[bool, bool]] = []
+    unboxed: list[bool] = []
+    boxed = 0
+    for field in labelled_fields(root, recipe().validation.folds, 0):
+        finds = detector.find(field.rgb).finds
+        found, wanted = finds.only(finds.kinds == red).boxes, field.boxes[red]
+        shared, among = overlaps(wanted, found), overlaps(wanted, wanted) - np.eye(len(wanted))
+        boxed += len(wanted)
+        for place, box in enumerate(wanted):
+            if shared[place].max(initial=0) < SAME:
+                missed.append((at_edge(box, field.rgb), bool(among[place].max(initial=0) > CROWDED)))
+        unboxed += [
+            at_edge(box, field.rgb)
+            for box, own in zip(found, shared.T, strict=True)
+            if own.max(initial=0) < SAME
+        ]
+    edge, crowd = (np.mean([entry[index] for entry in missed]) for index in (0, 1))
+    neither = np.mean([not (at or in_crowd) for at, in_crowd in missed])
+    words = f"{len(missed)} of {boxed} boxed red cells"
+    return [
+        Figure("missed red cells: overlap another boxed one", float(crowd), words=words),
+        Figure("missed red cells: touch the field's edge", float(edge)),
+        Figure("missed red cells: neither", float(neither)),
+        Figure(
+            "red cells found that nobody boxed: touch the edge",
+            float(np.mean(unboxed)),
+            words=f"of {len(unboxed)}",
+        ),
+    ]
+
+
+def at_edge(box: Boxes, rgb: Pixels) -> bool:
+    height, width = rgb.shape[:2]
+    return bool((box[:2] < EDGE).any() or box[2] > width - EDGE or box[3] > height - EDGE)
 
 
 def by_nucleus(fields: list[Labelled]) -> Figure:
@@ -152,10 +209,17 @@ def test_fields(bundle: Bundle, root: Path, out: Path) -> list[Figure]:
         words = f"at the threshold {at.found} found, {at.missed} missed, {at.false} not labelled"
         rows.append(Figure(f"{KINDS[kind]}s, AP50", ap.value, ap.low, ap.high, words))
     rows += [by_nucleus(fields), named(bundle, fields, root)]
-    look = Look(code_commit(), finding.recipe_sha256, bundle.card.seed, bundle.sha256, "bccd", "test")
+    entered(rows, bundle, "bccd", "test", out)
+    return rows
+
+
+def entered(rows: list[Figure], bundle: Bundle, dataset: str, split: str, out: Path) -> None:
+    """Enters a look in the ledger."""
+    assert bundle.card.finding is not None
+    recipe = bundle.card.finding.recipe_sha256
+    look = Look(code_commit(), recipe, bundle.card.seed, bundle.sha256, dataset, split)
     count = append(default_ledger(out), look, [Seen(row.name, row.value, row.low, row.high) for row in rows])
     print(f"Look number {count} of the ledger.")
-    return rows
 
 
 def named(bundle: Bundle, fields: list[Labelled], root: Path) -> Figure:
@@ -171,20 +235,16 @@ def named(bundle: Bundle, fields: list[Labelled], root: Path) -> Figure:
         for cell in reader.read_one(field.path).cells:
             best = max(four, key=lambda key: cell.probabilities[key])
             right.append((field.group, int(best == label), 1))
-    keys = sorted({group for group, _, _ in right})
-    sums = np.array(
-        [[sum(r for g, r, _ in right if g == key), sum(n for g, _, n in right if g == key)] for key in keys]
-    )
-    draws = sums[np.random.default_rng(0).integers(len(keys), size=(RESAMPLES, len(keys)))].sum(axis=1)
-    low, high = np.percentile(draws[:, 0] / draws[:, 1], [2.5, 97.5])
-    hits, every = sums.sum(axis=0)
+    low, high = shares([(hit, count) for _, hit, count in right], [group for group, _, _ in right])
+    hits, every = (sum(entry[place] for entry in right) for place in (1, 2))
+    keys = {group for group, _, _ in right}
     words = f"{hits} of {every} cells in {len(keys)} fields; probabilities restricted to four classes"
     return Figure(
         "class of each found cell, single-subtype fields", hits / every, float(low), float(high), words
     )
 
 
-def unseen(bundle: Bundle, root: Path) -> list[Figure]:
+def unseen(bundle: Bundle, root: Path, out: Path) -> list[Figure]:
     """raabin-500, as it is and changed."""
     dataset = Raabin(root / "raabin-500")
     samples = dataset.samples()
@@ -202,6 +262,7 @@ def unseen(bundle: Bundle, root: Path) -> list[Figure]:
         rows += [Figure(f"{name}: {row.name}", row.value, row.low, row.high, row.words) for row in found]
         if name == "as it is":
             rows.append(by_nucleus(fields))
+    entered(rows, bundle, dataset.name, "unseen", out)
     return rows
 
 
@@ -313,7 +374,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("test", "folds", "unseen"))
+    parser.add_argument("what", choices=("test", "misses", "folds", "unseen"))
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--epochs", type=int, help="fewer epochs for the five folds")
@@ -323,8 +384,9 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     rows = {
         "test": lambda: test_fields(bundle, root, options.out),
+        "misses": lambda: misses(bundle, root),
         "folds": lambda: folds(bundle, root, options.out, options.epochs),
-        "unseen": lambda: unseen(bundle, root),
+        "unseen": lambda: unseen(bundle, root, options.out),
     }[options.what]()
     document = {"what": options.what, "bundle": bundle.sha256, "figures": [asdict(row) for row in rows]}
     (options.out / f"{options.what}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
