@@ -328,15 +328,16 @@ def folds(bundle: Bundle, root: Path, work: Path, epochs: int | None) -> list[Fi
     from leukolens.training.finding.scenes import scenes_of
     from leukolens.training.finding.session import fold_of, teaching
     from leukolens.training.loop import Watch
+    from leukolens.training.recipe import changed
     from leukolens.training.run import Run
 
     finding = bundle.card.finding
     assert finding is not None
     fields = list(bccd_fields(root, test_only=False))
     # Another name, and so another digest: these learn from TEST's fields and must never ship.
-    recipe = recipes.changed(recipes.load(), name="detector-five-fold")
+    recipe = changed(recipes.load(), name="detector-five-fold")
     if epochs:
-        recipe = recipes.changed(recipe, schedule={"epochs": epochs})
+        recipe = changed(recipe, schedule={"epochs": epochs})
     scenes = [scene for source in recipe.data for scene in scenes_of(source.name, root, with_test=True)]
     dealt = fold_of([field.group for field in fields], recipe.validation.folds)
     kinds: list[list[Matched]] = [[] for _ in KINDS]
@@ -344,7 +345,7 @@ def folds(bundle: Bundle, root: Path, work: Path, epochs: int | None) -> list[Fi
     for fold in range(recipe.validation.folds):
         run = Run(work / f"fold-{fold}")
         run.checkpoints.mkdir(parents=True, exist_ok=True)
-        own = recipes.changed(recipe, validation={"fold": fold})
+        own = changed(recipe, validation={"fold": fold})
         (run.folder / "recipe.json").write_text(own.model_dump_json(indent=2) + "\n", encoding="utf-8")
         trainer = FindingTrainer(own, run, teaching(own, scenes), accelerator="cpu")
         trainer.resume()

@@ -112,22 +112,23 @@ def _train_detector(
 
     from leukolens.cli.training_progress import Progress
     from leukolens.errors import RecipeError
-    from leukolens.training.finding import recipe as finding
+    from leukolens.training.finding.recipe import load
     from leukolens.training.finding.session import train_detector
+    from leukolens.training.recipe import changed
 
-    recipe = finding.load(name)
+    recipe = load(name)
     if sets:
         wanted = {word.strip() for word in sets.split(",")}
         unknown = wanted - {source.name for source in recipe.data}
         if unknown:
             raise RecipeError(f"the recipe does not learn from {', '.join(sorted(unknown))}", "Name its sets")
-        recipe = finding.changed(recipe, data=[s.model_dump() for s in recipe.data if s.name in wanted])
+        recipe = changed(recipe, data=[s.model_dump() for s in recipe.data if s.name in wanted])
     if seed is not None:
-        recipe = finding.changed(recipe, seed=seed)
+        recipe = changed(recipe, seed=seed)
     if epochs is not None:
-        recipe = finding.changed(recipe, schedule={"epochs": epochs})
+        recipe = changed(recipe, schedule={"epochs": epochs})
     if fold is not None:
-        recipe = finding.changed(recipe, validation={"fold": _fold(fold)})
+        recipe = changed(recipe, validation={"fold": _fold(fold)})
     with Progress(recipe.schedule.epochs) as progress:
         rounds = train_detector(
             recipe, root, out, accelerator=device, resume=resume, watch=progress.watch(recipe.name),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from leukolens.imaging.framing import Box
 from leukolens.reading.cell import Cell
 from leukolens.reading.trust import percent
+from leukolens.report.captions import caption_place
 from leukolens.taxonomy import cell_class
 
 SMALLEST_SIDE = 720
@@ -77,7 +77,8 @@ def overlay(
     places: list[Box] = []
     for mark, frame in zip(marks, frames, strict=True):
         taken = [*places, *frames]
-        place = _caption_place(draw, frame, mark.caption, font=font, unit=unit, taken=taken, size=image.size)
+        size = int(draw.textlength(mark.caption, font)) + 6 * unit, 13 * unit
+        place = caption_place(frame, size, taken, image.size)
         draw.rectangle(_corners(place, 1), fill=LIGHT)
         places.append(place)
     for mark, frame in zip(marks, frames, strict=True):
@@ -141,33 +142,3 @@ def outline(draw: ImageDraw.ImageDraw, frame: Box, mark: Mark, unit: int) -> Non
         end = min(y + dash, y1)
         draw.rectangle((x0, y, x0 + thick - 1, end), fill=mark.colour)
         draw.rectangle((x1 - thick + 1, y, x1, end), fill=mark.colour)
-
-
-def _caption_place(
-    draw: ImageDraw.ImageDraw,
-    frame: Box,
-    caption: str,
-    *,
-    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
-    unit: int,
-    taken: Sequence[Box],
-    size: tuple[int, int],
-) -> Box:
-    """Beside the box, inside the image, where it hides the least of what is taken."""
-    width = int(draw.textlength(caption, font)) + 6 * unit
-    height = 13 * unit
-    tops = (frame.y0 - height, frame.y1, frame.y0, frame.y1 - height)
-    lefts = (frame.x0, frame.x1 - width, frame.x1, frame.x0 - width)
-    choices = []
-    for top, left in product(tops, lefts):
-        x = min(max(left, 0), max(size[0] - width, 0))
-        y = min(max(top, 0), max(size[1] - height, 0))
-        choices.append(Box(x, y, x + width, y + height))
-    return min(choices, key=lambda place: sum(_shared(place, other) for other in taken))
-
-
-def _shared(first: Box, second: Box) -> int:
-    """The area in both boxes, pixels."""
-    width = min(first.x1, second.x1) - max(first.x0, second.x0)
-    height = min(first.y1, second.y1) - max(first.y0, second.y0)
-    return max(width, 0) * max(height, 0)

@@ -6,7 +6,7 @@ import hashlib
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -19,6 +19,9 @@ class Section(BaseModel):
     """A table of a recipe: no unknown fields, and nothing changes once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Kind = TypeVar("Kind", bound=Section)
 
 
 class Network(Section):
@@ -161,7 +164,7 @@ class Recipe(Section):
         return hashlib.sha256(same.model_dump_json().encode()).hexdigest()
 
 
-def changed(recipe: Recipe, **sections: Any) -> Recipe:
+def changed(recipe: Kind, **sections: Any) -> Kind:
     """The recipe with fields or whole sections replaced, checked again; a dict changes a section's fields.
 
     Raises:
@@ -171,9 +174,9 @@ def changed(recipe: Recipe, **sections: Any) -> Recipe:
     for name, value in sections.items():
         document[name] = {**document[name], **value} if isinstance(value, dict) else value
     try:
-        return Recipe.model_validate(document)
+        return type(recipe).model_validate(document)
     except ValidationError as error:
-        raise misfit(error, recipe.name) from error
+        raise misfit(error, str(document["name"])) from error
 
 
 def shipped() -> tuple[str, ...]:

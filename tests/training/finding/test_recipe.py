@@ -11,7 +11,8 @@ import pytest
 from leukolens.errors import RecipeError
 from leukolens.training import recipe as classifiers
 from leukolens.training.finding import recipe as recipes
-from leukolens.training.finding.recipe import IDLE, DetectorRecipe, changed, is_detector, load
+from leukolens.training.finding.recipe import IDLE, DetectorRecipe, is_detector, load
+from leukolens.training.recipe import changed
 
 TOML = """
 kind = "detector"

@@ -13,10 +13,11 @@ import pytest
 from leukolens.errors import TrainingError
 from leukolens.training.finding import session
 from leukolens.training.finding.loop import Round
-from leukolens.training.finding.recipe import DetectorRecipe, changed, load
+from leukolens.training.finding.recipe import DetectorRecipe, load
 from leukolens.training.finding.scenes import Scene, scenes_of
 from leukolens.training.finding.session import fold_of, teaching, train_detector
 from leukolens.training.loop import Watch
+from leukolens.training.recipe import changed
 from leukolens.training.run import Run
 
 RecipeMaker = Callable[..., DetectorRecipe]

@@ -6,7 +6,7 @@ import hashlib
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -109,21 +109,6 @@ class DetectorRecipe(Section):
         validation = self.validation.model_copy(update={"fold": None})
         same = self.model_copy(update={"seed": 0, "validation": validation})
         return hashlib.sha256(same.model_dump_json().encode()).hexdigest()
-
-
-def changed(recipe: DetectorRecipe, **sections: Any) -> DetectorRecipe:
-    """The recipe with fields or whole sections replaced, checked again; a dict changes a section's fields.
-
-    Raises:
-        RecipeError: Where the result does not hold together.
-    """
-    document = recipe.model_dump()
-    for name, value in sections.items():
-        document[name] = {**document[name], **value} if isinstance(value, dict) else value
-    try:
-        return DetectorRecipe.model_validate(document)
-    except ValidationError as error:
-        raise misfit(error, recipe.name) from error
 
 
 def is_detector(name_or_path: str) -> bool:
