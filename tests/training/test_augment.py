@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from leukolens.training.augment import STAINS, augmented, centre, to_input
+from leukolens.training.augment import STAINS, augmented, centre, mixed, to_input
 from leukolens.training.recipe import Augment
 
 
@@ -228,3 +228,20 @@ def test_colour_changes_brightness_by_half_of_its_share_around_the_mean() -> Non
     assert views.min() > 120 * 0.9 - 0.1
     assert views.max() < 120 * 1.1 + 0.1
     assert np.ptp(views) > 0.18 * 120
+
+
+def test_mixed_absorbances_are_those_of_the_law_of_beer_and_lambert() -> None:
+    views = torch.rand(3, 3, 5, 4, generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
+    shown = mixed(views, 0.2, torch.Generator().manual_seed(1))
+    mixing = np.eye(3) + 0.2 * torch.randn(3, 3, 3, generator=torch.Generator().manual_seed(1)).numpy()
+    for view, matrix, given in zip(shown.numpy(), mixing, views.numpy(), strict=True):
+        density = -np.log(given.reshape(3, -1)).T @ matrix
+        expected = np.exp(-np.maximum(density, 0)).T.reshape(view.shape)
+        assert np.allclose(view, expected, atol=1e-5)
+
+
+def test_mixing_leaves_white_white_and_nothing_where_it_is_nothing() -> None:
+    white = torch.ones(2, 3, 4, 4)
+    assert torch.equal(mixed(white, 0.5, torch.Generator().manual_seed(0)), white)
+    views = torch.rand(2, 3, 4, 4) * 0.9 + 0.05
+    assert torch.allclose(mixed(views, 0.0, torch.Generator().manual_seed(0)), views, atol=1e-6)

@@ -104,6 +104,19 @@ def _restained(views: Tensor, amount: float, draw: torch.Generator) -> Tensor:
     return torch.exp(-torch.einsum("nchw,ncd->ndhw", density, mixing))
 
 
+def mixed(views: Tensor, deviation: float, draw: torch.Generator) -> Tensor:
+    """Views whose absorbances in red, green and blue are mixed at random, as another stain would; white stays.
+
+    Args:
+        views: (n, 3, h, w), 1 at the level of white.
+        deviation: Of what is added to each place of the identity matrix, a normal draw a view.
+        draw: Where all randomness comes from; on the CPU.
+    """
+    mixing = torch.eye(3) + deviation * torch.randn(len(views), 3, 3, generator=draw)
+    density = -torch.log(views.clamp(1 / 255, 1))
+    return torch.exp(-torch.einsum("nchw,ncd->ndhw", density, mixing.to(views)).clamp_min(0))
+
+
 def _recoloured(views: Tensor, amount: float, draw: torch.Generator) -> Tensor:
     """Brightness, contrast around the crop's mean and saturation."""
     bright, contrast, colour = (
