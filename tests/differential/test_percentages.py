@@ -159,10 +159,12 @@ def test_only_unsure_cells_are_a_row_without_a_differential(tally):
     assert (found.classes[0].share.low, found.classes[0].share.high) == (0, 100)
 
 
-def test_a_correction_from_few_groups_says_so(tally, sharp):
-    confusion = sharp(PERFECT, groups=(40, 9, 30, 4), effective=(40.0, 9.0, 30.0, 4.0))
+def test_a_correction_from_few_groups_or_few_independent_cells_says_so(tally, sharp):
+    many = [[200 * (row == column) for column in range(5)] for row in range(4)]
+    confusion = sharp(many, groups=(200, 9, 150, 8), effective=(200.0, 100.0, 23.4, 150.0))
     (warning,) = differential(tally(), confusion=confusion).warnings
-    assert "monocyte (4)" in warning
+    assert "lymphocyte (23), monocyte (8);" in warning
+    assert "neutrophil" not in warning
     assert "eosinophil" not in warning
 
 

@@ -15,6 +15,8 @@ from leukolens.taxonomy import cell_class
 FEW, RATHER_FEW = 100, 200
 MANY_UNSURE = 0.1
 FEWEST_GROUPS = 9  # fewer get no claim about coverage anywhere in Leukolens
+# On held-out cells limits held at 100 independent cells and more, and not at 23 (docs/differential.md).
+FEWEST_INDEPENDENT = 100
 
 
 def differential(
@@ -131,13 +133,15 @@ def _warnings(tally: Tally, nucleated: float | None, total: WhiteCount | None) -
 
 def _about(confusion: Confusion) -> list[str]:
     few = [
-        f"{cell_class(key).name.lower()} ({groups})"
-        for key, groups in zip(confusion.classes, confusion.groups, strict=True)
-        if groups < FEWEST_GROUPS
+        f"{cell_class(key).name.lower()} ({min(groups, round(effective))})"
+        for key, groups, effective in zip(
+            confusion.classes, confusion.groups, confusion.effective, strict=True
+        )
+        if groups < FEWEST_GROUPS or effective < FEWEST_INDEPENDENT
     ]
     if not few:
         return []
     return [
-        f"The correction knows some classes from fewer than {FEWEST_GROUPS} groups: {', '.join(few)}; "
-        "nothing is promised of its limits."
+        f"The correction knows some classes from too few independent cells: {', '.join(few)}; "
+        "their corrected limits may be too narrow."
     ]
