@@ -11,6 +11,7 @@ from leukolens.differential.limits import beta_quantile, cells_to_halve, exact_l
 
 # Rümke CL, Triangle 1960; 4:154 (reprinted in CLSI H20 and in Henry's Clinical Diagnosis and Management by Laboratory
 # Methods): 95 % limits in whole percent, rounded outward, for a percentage found among so many cells.
+# Written from memory: no print was at hand, only one quoted row (9 % of 100 is 4 to 17). scipy is the stricter oracle.
 RUMKE = {
     100: {
         0: (0, 4), 1: (0, 6), 2: (0, 8), 3: (0, 9), 4: (1, 10), 5: (1, 12), 6: (2, 13), 7: (2, 14), 8: (3, 16),
