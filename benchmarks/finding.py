@@ -18,7 +18,7 @@ import argparse
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -31,7 +31,14 @@ from leukolens.datasets.bccd import Bccd
 from leukolens.datasets.boxes import LabelledBox
 from leukolens.datasets.manifest import manifest
 from leukolens.datasets.raabin import Raabin
-from leukolens.evaluation.detection import SAME, Matched, average_precision, counted, matched
+from leukolens.evaluation.detection import (
+    SAME,
+    Matched,
+    average_precision,
+    best_threshold,
+    counted,
+    matched,
+)
 from leukolens.evaluation.ledger import Look, Seen, append, code_commit, default_ledger
 from leukolens.imaging.decode import decode
 from leukolens.imaging.framing import find_nucleus
@@ -316,11 +323,18 @@ CHANGES: dict[str, Callable[[Labelled], Labelled]] = {
 }
 
 
-def folds(bundle: Bundle, root: Path, work: Path, epochs: int | None) -> list[Figure]:
-    """All photographs of bccd, each by a detector that held its field out; thresholds are the bundle's.
+def folds(bundle: Bundle, root: Path, work: Path, epochs: int | None, only: int | None) -> list[Figure]:
+    """All photographs of bccd, each by a detector that held its field out.
 
     Trains the five below ``work``, by the shipped recipe with TEST's photographs among the others; they are
-    measured and never shipped.
+    measured and never shipped. The threshold for a fold is chosen on the held-out answers of the other four.
+
+    Args:
+        bundle: Lends its card, and the overlap from which two finds are of one cell.
+        root: The folder of data sets.
+        work: Where the five runs lie; finished ones are taken as they are.
+        epochs: Fewer than the recipe's.
+        only: Train this fold alone and measure nothing, for several processes side by side.
     """
     from leukolens.training.finding import recipe as recipes
     from leukolens.training.finding.export import recipe_of, to_onnx, trained, with_detector
@@ -333,16 +347,17 @@ def folds(bundle: Bundle, root: Path, work: Path, epochs: int | None) -> list[Fi
 
     finding = bundle.card.finding
     assert finding is not None
-    fields = list(bccd_fields(root, test_only=False))
     # Another name, and so another digest: these learn from TEST's fields and must never ship.
     recipe = changed(recipes.load(), name="detector-five-fold")
     if epochs:
         recipe = changed(recipe, schedule={"epochs": epochs})
     scenes = [scene for source in recipe.data for scene in scenes_of(source.name, root, with_test=True)]
+    fields = list(bccd_fields(root, test_only=False)) if only is None else []
     dealt = fold_of([field.group for field in fields], recipe.validation.folds)
-    kinds: list[list[Matched]] = [[] for _ in KINDS]
-    groups: list[str] = []
-    for fold in range(recipe.validation.folds):
+    kinds: list[list[list[Matched]]] = [[] for _ in KINDS]
+    ordered: list[Labelled] = []
+    whites: list[Boxes] = []
+    for fold in range(recipe.validation.folds) if only is None else [only]:
         run = Run(work / f"fold-{fold}")
         run.checkpoints.mkdir(parents=True, exist_ok=True)
         own = changed(recipe, validation={"fold": fold})
@@ -352,16 +367,63 @@ def folds(bundle: Bundle, root: Path, work: Path, epochs: int | None) -> list[Fi
         print(f"fold {fold}", flush=True)
         trainer.fit(Watch(epoch=lambda epoch: print(f"  epoch {epoch.epoch}", flush=True)))
         assert recipe_of(run) == own
+        if only is not None:
+            return []
         detector = Detector(with_detector(bundle, to_onnx(trained(run)), finding))
         held = [field for field in fields if dealt[field.group] == fold]
         for kind, answered in enumerate(answers(detector, held)):
-            kinds[kind] += answered
-        groups += [field.group for field in held]
-    rows = white_cells(kinds[0], groups, finding.accept["white_cell"])
+            kinds[kind].append(answered)
+        for field in held:
+            finds = detector.find(field.rgb, least=LEAST).finds
+            white = finds.only(finds.kinds == 0)
+            whites.append(np.column_stack([white.boxes, white.scores]))
+        ordered += held
+    others = [
+        best_threshold([field for place, part in enumerate(kinds[0]) if place != fold for field in part])
+        for fold in range(len(kinds[0]))
+    ]
+    thresholds = [threshold for part, threshold in zip(kinds[0], others, strict=True) for _ in part]
+    sure = [
+        above(field, threshold)
+        for field, threshold in zip((f for part in kinds[0] for f in part), thresholds, strict=True)
+    ]
+    groups = [field.group for field in ordered]
+    rows = white_cells(sure, groups, 0.0)
+    rows[0] = replace(rows[0], words=f"{rows[0].words}; thresholds {', '.join(f'{t:.2f}' for t in others)}")
     for kind in (1, 2):
-        ap = resampled(kinds[kind], groups, average_precision)
+        ap = resampled([f for part in kinds[kind] for f in part], groups, average_precision)
         rows.append(Figure(f"{KINDS[kind]}s, AP50", ap.value, ap.low, ap.high))
+    write_mistakes(
+        ordered,
+        [boxes[boxes[:, 4] >= t, :4] for boxes, t in zip(whites, thresholds, strict=True)],
+        work / "white_cells.png",
+    )
     return rows
+
+
+def above(field: Matched, threshold: float) -> Matched:
+    """What is found from a score up."""
+    kept = field.scores >= threshold
+    return Matched(field.scores[kept], field.right[kept], field.labelled)
+
+
+def write_mistakes(fields: list[Labelled], found: list[Boxes], path: Path) -> None:
+    """Every field in which a white cell is missed (blue) or found where none is boxed (red), six in a row."""
+    shown = []
+    for field, boxes in zip(fields, found, strict=True):
+        shared = overlaps(boxes, field.boxes[0])
+        false = boxes[shared.max(axis=1, initial=0) < SAME]
+        missed = field.boxes[0][shared.max(axis=0, initial=0) < SAME]
+        if len(false) or len(missed):
+            rgb = field.rgb.copy()
+            for part, colour in ((field.boxes[0], (0, 140, 0)), (false, (255, 0, 0)), (missed, (0, 0, 255))):
+                for x0, y0, x1, y1 in part.astype(int):
+                    cv2.rectangle(rgb, (x0, y0), (x1, y1), colour, 3)
+            shown.append(cv2.resize(rgb, (320, 240), interpolation=cv2.INTER_AREA))
+    shown += [np.full((240, 320, 3), 255, np.uint8)] * (-len(shown) % 6)
+    rows = [np.hstack(shown[at : at + 6]) for at in range(0, len(shown), 6)]
+    if rows:
+        cv2.imwrite(str(path), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
 
 
 def table(rows: list[Figure]) -> None:
@@ -379,6 +441,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--epochs", type=int, help="fewer epochs for the five folds")
+    parser.add_argument("--fold", type=int, help="train this one of the five folds alone")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     bundle, root = load(options.bundle), data_root(options.data)
@@ -386,9 +449,11 @@ def main() -> None:
     rows = {
         "test": lambda: test_fields(bundle, root, options.out),
         "misses": lambda: misses(bundle, root),
-        "folds": lambda: folds(bundle, root, options.out, options.epochs),
+        "folds": lambda: folds(bundle, root, options.out, options.epochs, options.fold),
         "unseen": lambda: unseen(bundle, root, options.out),
     }[options.what]()
+    if not rows:
+        return
     document = {"what": options.what, "bundle": bundle.sha256, "figures": [asdict(row) for row in rows]}
     (options.out / f"{options.what}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     table(rows)

@@ -161,6 +161,87 @@ def test_without_red_cells_white_cells_are_found_and_no_magnification_is_told(
     assert found.pixels_per_micrometre is None
 
 
+@pytest.mark.parametrize("reds", [0, 4])
+@pytest.mark.parametrize(
+    ("width", "height", "diameter"),
+    [
+        (3000, 2250, 150),
+        (3000, 2250, 220),
+        (4000, 3000, 300),
+        (1280, 960, 75),
+        (2592, 1944, 110),
+        (700, 60, 56),
+    ],
+)
+def test_in_a_large_field_without_red_cells_white_cells_tell_the_scale(
+    width: int, height: int, diameter: float, reds: int, make_detector: Maker
+) -> None:
+    """At 256 pixels a field, cells of 16 pixels or less, which the engine does not see."""
+    red = diameter / 1.6
+    discs: list[Disc] = [
+        ("white_cell", 0.3 * width, height / 2, diameter), ("white_cell", 0.7 * width, height / 2, 0.8 * diameter),
+        *(("red_cell", 0.3 * width + (number + 2) * 1.2 * red, height / 2, red) for number in range(reds)),
+    ]  # fmt: skip
+    found = make_detector().find(draw(width, height, discs))
+    assert_found(found, discs, within=2 / found.scale)
+    assert found.pixels_per_micrometre is None
+    assert 1.2 <= diameter * found.scale / 44 <= 2.6
+
+
+@pytest.mark.parametrize("speck", [40, 46])
+def test_what_passes_for_a_white_cell_too_close_by_is_none(speck: float, make_detector: Maker) -> None:
+    """The engine takes specks for white cells where it sees them: those of 40 at full size, of 46 at half size too."""
+    cells: list[Disc] = [("white_cell", 500.0, 400.0, 110.0), ("white_cell", 1400.0, 900.0, 112.0)]
+    specks: list[Disc] = [("white_cell", 200.0 + 120 * number, 1200.0, speck) for number in range(12)]
+    found = make_detector().find(draw(2000, 1500, cells + specks), least=0.1)
+    assert found.scale == pytest.approx(0.5)
+    assert_found(found, cells, within=4)
+
+
+def test_without_red_cells_a_round_aperture_holds_no_white_cell(make_detector: Maker) -> None:
+    """The engine would take black for a white cell."""
+    side = 2400
+    discs: list[Disc] = [("white_cell", 1000.0, 1100.0, 160.0), ("white_cell", 1500.0, 1400.0, 130.0)]
+    rows, columns = np.mgrid[:side, :side] + 0.5
+    image = draw(side, side, discs)
+    image[np.hypot(rows - side / 2, columns - side / 2) > side / 2] = 3
+    assert_found(make_detector().find(image), discs, within=4)
+
+
+def test_a_large_empty_field_costs_no_more_than_4000_pixels_square_at_half_size(
+    make_detector: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = 0
+    see = disc_engine()
+
+    def counting(self: Any, field: NDArray[np.float32]) -> Any:
+        nonlocal pixels
+        pixels += field.shape[1] * field.shape[2]
+        return see(self, field)
+
+    detector = make_detector()
+    monkeypatch.setattr(FindingEngine, "peaks", counting)
+    for width, height in ((6000, 4000), (8000, 300), (640, 480)):
+        pixels = 0
+        assert len(detector.find(np.full((height, width, 3), 235, np.uint8)).finds) == 0
+        closer = 6 * (2 * module.FIRST_LOOK) ** 2  # at the middle, where red cells are looked for
+        overlap = (module.TILE / (module.TILE - module.OVERLAP)) ** 2
+        assert pixels < 2000 * 2000 * overlap + closer
+        assert len(module._whole_scales(np.empty((height, width, 3), np.uint8))) <= 6
+
+
+@pytest.mark.parametrize("size", [(1, 1), (200, 256), (480, 640), (3000, 4000), (8000, 8000), (8, 3000)])
+def test_whole_looks_double_up_to_the_closest_and_enlarge_nothing(size: tuple[int, int]) -> None:
+    image = np.empty((*size, 3), np.uint8)
+    scales = [module._first_scale(image), *module._whole_scales(image)]
+    steps = np.array(scales[1:]) / scales[:-1]
+    # A white cell has its size, 1.2 to 2.6 red cells, in one of two looks at most 2.6 / 1.2 apart.
+    assert (steps > 1.05).all()
+    assert (steps <= 2.6 / 1.2).all()
+    assert scales[-1] <= 1
+    assert scales[-1] == 1 or scales[-1] ** 2 * size[0] * size[1] == pytest.approx(module.MOST_LOOKED_AT)
+
+
 @pytest.mark.parametrize("few", [3, 4, 5])
 def test_a_few_red_cells_are_not_believed(few: int, make_detector: Maker) -> None:
     discs: list[Disc] = [("red_cell", 60.0 + 80 * number, 100.0, 44.0) for number in range(few)]
@@ -239,7 +320,7 @@ def test_a_look_of_one_row_has_scales_of_its_own_across_and_down(
     def middle(self: Any, field: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         heat = np.zeros((3, field.shape[1] // 4, field.shape[2] // 4), np.float32)
         shape = np.zeros((4, *heat.shape[1:]), np.float32)
-        heat[0, 0, 10], shape[:, 0, 10] = 0.9, (0, -0.375, -1, -1)
+        heat[1, 0, 10], shape[:, 0, 10] = 0.9, (0, -0.375, -1, -1)
         return heat, shape
 
     detector = make_detector()
@@ -375,3 +456,16 @@ def test_a_detectors_graph_that_does_not_fit_its_card_is_refused(
     with pytest.raises(BundleError, match=message):
         FindingEngine(finding_bundle(make_bundle(), graph)).peaks(np.full((3, 32, 32), 9, np.float32))
     assert capfd.readouterr().err == ""
+
+
+def test_a_white_cell_without_a_nucleus_does_not_count(make_detector: Maker) -> None:
+    cells: list[Disc] = [("red_cell", 60.0 + 90 * n, 60, 44) for n in range(6)]
+    cells += [("white_cell", 150, 200, 70), ("white_cell", 350, 200, 70)]
+    rgb = draw(640, 300, cells)
+    cv2.circle(rgb, (350, 200), 35, (80, 80, 10), -1)  # absorbs blue as well, as no nucleus does
+    detector = make_detector()
+    assert_found(detector.find(rgb), cells[:-1], within=1.5)
+    assert_found(detector.find(rgb, least=0.1), cells[:-1], within=1.5)
+    with_it, without = rgb[140:260, 70:230], rgb[140:260, 270:430]
+    assert detector.white_cell(with_it, slide_of(with_it)) is not None
+    assert detector.white_cell(without, slide_of(without)) is None

@@ -13,6 +13,7 @@ from leukolens.imaging.color import WHITE_LEVEL, balance
 from leukolens.imaging.framing import Box, Slide, slide_of
 from leukolens.reading.classifier import scaled
 from leukolens.reading.engine import FindingEngine
+from leukolens.reading.nuclei import with_nucleus
 from leukolens.reading.peaks import Finds, joined, read_off, suppressed
 
 RED_CELL_MICROMETRES = 7.5
@@ -26,6 +27,12 @@ CUT = 0.05
 """Distance from the edge, as a share of a cell's side, within which it passes for cut."""
 CLOSEST_LOOK = 2.0
 """Largest scale at which red cells are looked for where the first look shows too few."""
+MOST_LOOKED_AT = 3_000_000
+"""Pixels of the closest look at a whole field whose scale no red cell tells: 4,000 x 3,000 at half size."""
+WHITE_CELL = 1.2, 2.6
+"""Smallest and largest diameter of a white cell, in red cells."""
+NEARLY_BEST = 0.8
+"""Share of the best white cell's score that the best of a coarser look must have to be preferred."""
 TILE, OVERLAP = 768, 160
 SEAM = 8
 """How far over a seam finds are kept, in pixels of a look; what both tiles keep is then one cell."""
@@ -83,7 +90,7 @@ class Detector:
         slide = slide_of(rgb)
         scale, finds = self._settled(rgb, slide)
         wanted = self._accept[finds.kinds] if least is None else np.full(len(finds), least)
-        kept = finds.only(finds.scores >= wanted)
+        kept = self._sure(rgb, finds.only(finds.scores >= wanted), slide)
         red = kept.only(kept.kinds == self._red)
         measured = _diameter(red, (0, 0, rgb.shape[1], rgb.shape[0]))
         return Found(kept, scale, measured and measured / RED_CELL_MICROMETRES, slide)
@@ -100,12 +107,21 @@ class Detector:
         height, width = slide.small.shape[:2]
         finds = self._tile(slide.small, replace(slide, scale=1.0), (0, 0, width, height), 1.0)
         wanted = ONE_CELL * self._accept[finds.kinds]
-        white = finds.only((finds.kinds == self._white) & (finds.scores >= wanted))
+        finds = self._sure(slide.small, finds.only(finds.scores >= wanted), slide)
+        white = finds.only(finds.kinds == self._white)
         if not len(white):
             return None
         scales = width / rgb.shape[1], height / rgb.shape[0]
         best = white.only(np.array([white.scores.argmax()])).moved(scales, 0, 0)
         return Box(*(round(float(side)) for side in best.boxes[0]))
+
+    def _sure(self, rgb: NDArray[np.uint8], finds: Finds, slide: Slide) -> Finds:
+        """The finds without the white cells in which there is no nucleus."""
+        taken = (finds.kinds == self._red) & (finds.scores >= self._accept[self._red])
+        places = np.flatnonzero(finds.kinds == self._white)
+        kept = np.ones(len(finds), np.bool_)
+        kept[places] = with_nucleus(rgb, finds.only(places), finds.only(taken), slide.white)
+        return finds.only(kept)
 
     def _settled(self, rgb: NDArray[np.uint8], slide: Slide) -> tuple[float, Finds]:
         """The scale at which red cells have the bundle's size, and what is found there."""
@@ -115,7 +131,7 @@ class Detector:
         if size is None:
             scale, size = self._closer(rgb, slide, scale)
             if size is None:
-                return _first_scale(rgb), finds
+                return self._by_white_cells(rgb, slide, finds)
         elif 1 / NEAR_ENOUGH <= size / self.red_cell <= NEAR_ENOUGH:
             return scale, finds
         better = min(scale * self.red_cell / size, LARGEST_ENLARGEMENT)
@@ -142,6 +158,33 @@ class Detector:
                 count = int(((finds.kinds == self._red) & (finds.scores >= self._accept[self._red])).sum())
                 best = max(best, (count, scale, size), key=lambda entry: entry[0])
         return best[1], best[2]
+
+    def _by_white_cells(self, rgb: NDArray[np.uint8], slide: Slide, first: Finds) -> tuple[float, Finds]:
+        """The scale at which white cells have their size, and what is found there.
+
+        The whole field is looked at ever closer, and the coarsest of the looks with good white cells stands:
+        white cells are the largest cells, and looked at too closely a lobe or a platelet passes for one. Where no
+        look has any of the right size, ``first`` stands.
+        """
+        scales = [_first_scale(rgb), *_whole_scales(rgb)]
+        looks = [first, *(self._look(rgb, slide, scale) for scale in scales[1:])]
+        best = [
+            self._best_white(rgb, finds, slide, scale) for scale, finds in zip(scales, looks, strict=True)
+        ]
+        chosen = next(place for place, score in enumerate(best) if score >= NEARLY_BEST * max(best))
+        scale, finds = scales[chosen], looks[chosen]
+        if not max(best):
+            return scale, finds
+        # One that is here may have the largest size and another the smallest; what is smaller yet is none.
+        least = WHITE_CELL[0] ** 2 / WHITE_CELL[1] * self.red_cell / scale
+        return scale, finds.only((finds.kinds != self._white) | (finds.sides >= least))
+
+    def _best_white(self, rgb: NDArray[np.uint8], finds: Finds, slide: Slide, scale: float) -> float:
+        """The highest score of a white cell that has its size in a look; 0 where none counts."""
+        sizes = finds.sides * scale / self.red_cell
+        sized = (sizes >= WHITE_CELL[0]) & (sizes <= WHITE_CELL[1])
+        white = (finds.kinds == self._white) & (finds.scores >= self._accept[self._white])
+        return float(self._sure(rgb, finds.only(white & sized), slide).scores.max(initial=0))
 
     def _look(self, rgb: NDArray[np.uint8], slide: Slide, scale: float) -> Finds:
         """The finds in the whole field at a scale, one a cell across the tiles' seams."""
@@ -207,6 +250,15 @@ def _diameter(cells: Finds, corners: tuple[int, int, int, int]) -> float | None:
 def _first_scale(rgb: NDArray[np.uint8]) -> float:
     """The scale of the first look: small images as they are."""
     return min(1.0, FIRST_LOOK / int(max(rgb.shape[:2])))
+
+
+def _whole_scales(rgb: NDArray[np.uint8]) -> list[float]:
+    """The scales of whole looks after the first, each twice the one before: no field is enlarged for them."""
+    height, width = rgb.shape[:2]
+    closest = min(1.0, float(np.sqrt(MOST_LOOKED_AT / (height * width))))
+    # A look that is hardly closer than the first would show the same.
+    steps = max(0, int(np.ceil(np.log2(closest / _first_scale(rgb)) - 0.1)))
+    return [closest / 2**step for step in range(steps)][::-1]
 
 
 def _spans(length: int, scale: float) -> list[tuple[float, float, int, int]]:
