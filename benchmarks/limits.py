@@ -4,10 +4,15 @@
     python benchmarks/limits.py runs/one/held_out.json --out results/limits.json
 
 Every sample deals the held-out groups (photographs, slides) in two, class by class. The confusion is counted on one
-half; a sample of 100, 200 or 400 cells is drawn from the other, from a population of known composition, and read as
-`leukolens read` would count it. Printed is how often the corrected limits hold the population's percentage and how
-wide they are, beside the limits without correction. The threshold comes from the judgement.json beside the
-predictions, or from --accept-above. No test set is looked at.
+half. A sample of 100, 200 or 400 cells is drawn from the other, from a population of known composition: for each cell a
+group at random, then one of its cells, so that a photograph with ninety copies is no likelier than one with a
+single cell. It is read as `leukolens read` would count it. Printed is how often the corrected limits hold the
+population's percentage and how wide they are, beside the limits without correction.
+
+A second table asks more: all cells of a sample come from one laboratory, while the confusion is still of all. Classes
+of which the laboratory has fewer than nine groups are drawn, but not scored.
+
+The threshold comes from the judgement.json beside the predictions, or from --accept-above. No test set is looked at.
 """
 
 from __future__ import annotations
@@ -24,14 +29,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leukolens.bundle import Judgement
-from leukolens.differential.confusion import confusion_of_counts
+from leukolens.differential.confusion import by_group, confusion_of_groups
 from leukolens.differential.correction import corrected_shares
 from leukolens.differential.limits import exact_limits
+from leukolens.differential.percentages import FEWEST_GROUPS
+from leukolens.evaluation.counted import counted
 from leukolens.evaluation.predictions import Predictions
-from leukolens.reading.trust import decide
 from leukolens.taxonomy import cell_class
 
 SIZES = (100, 200, 400)
+ONE_LAB = 200  # cells of a sample from one laboratory
+SAME_LAB = {"bccd": "blood-cells"}  # sets of one laboratory's photographs
 # Percent of the cells that a finder would find; classes that the predictions do not know are left out.
 POPULATIONS: dict[str, dict[str, float]] = {
     "healthy adult": {
@@ -59,8 +67,9 @@ AROUND = 60.0  # how closely a sample's population keeps to the one it is named 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One class at one sample size."""
+    """One class at one sample size; ``lab`` is empty where the samples are of all laboratories."""
 
+    lab: str
     cells: int
     label: str
     samples: int
@@ -73,36 +82,28 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Counted:
-    """Answers by group: one row a group of one class.
+class Groups:
+    """How the cells of each group were answered.
 
     Attributes:
         classes: Class keys.
         truth: (groups,), true class.
-        answers: (groups, classes + 1), the last column unsure.
+        shares: (groups, classes + 1), share of its cells answered as each class, in the last column as unsure.
+        labs: (groups,), where each comes from.
     """
 
     classes: tuple[str, ...]
     truth: NDArray[np.int64]
-    answers: NDArray[np.int64]
+    shares: NDArray[np.float64]
+    labs: NDArray[np.str_]
 
 
-def counted(predictions: Predictions, judgement: Judgement) -> Counted:
-    """What `leukolens read` would count each cell as; images in which no cell was found are left out."""
-    found = predictions.only(predictions.found)
-    answered = np.array([counted_as(row, found.classes, judgement) for row in found.probabilities])
-    unit = {pair: n for n, pair in enumerate(sorted(set(zip(found.truth, found.groups, strict=True))))}
-    table = np.zeros((len(unit), len(found.classes) + 1), dtype=np.int64)
-    rows = [unit[pair] for pair in zip(found.truth, found.groups, strict=True)]
-    np.add.at(table, (rows, answered), 1)
-    return Counted(found.classes, np.array([label for label, _ in unit]), table)
-
-
-def counted_as(row: NDArray[np.float64], classes: tuple[str, ...], judgement: Judgement) -> int:
-    probabilities = dict(zip(classes, row.tolist(), strict=True))
-    best = int(row.argmax())
-    accepted = decide(probabilities, judgement)[0] == "accept"
-    return best if accepted or not cell_class(classes[best]).leukocyte else len(classes)
+def groups_of(predictions: Predictions, judgement: Judgement) -> Groups:
+    """What `leukolens read` would count each group's cells as; a group of two classes is one of each."""
+    every = counted(predictions, judgement)
+    truth, names, shares = by_group(len(every.classes), every.truth, every.answered, every.groups)
+    sets = [str(name).split("/")[0] for name in names]
+    return Groups(every.classes, truth, shares, np.array([SAME_LAB.get(name, name) for name in sets]))
 
 
 def halves(truth: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -114,37 +115,30 @@ def halves(truth: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.boo
     return chosen
 
 
-def measure(table: Counted, cells: int, samples: int, seed: int) -> list[Row]:
-    """Coverage and width at one sample size."""
+def measure(table: Groups, cells: int, samples: int, seed: int, lab: str = "") -> list[Row]:
+    """Coverage and width at one sample size, of all laboratories or of one."""
     rng = np.random.default_rng([seed, cells])
-    width = len(table.classes)
-    leukocyte = np.array([cell_class(key).leukocyte for key in table.classes])
-    named = [key for key in table.classes if cell_class(key).leukocyte]
-    names, weights = list(POPULATIONS), np.zeros((len(POPULATIONS), width))
-    for place, population in enumerate(POPULATIONS.values()):
-        weights[place] = [population.get(key, 1.0) for key in table.classes]
-    weights /= weights.sum(axis=1, keepdims=True)
-    held, wide = np.zeros((2, samples, len(named)), dtype=bool), np.zeros((2, samples, len(named)))
+    here = table.labs == lab if lab else np.ones(len(table.labs), dtype=bool)
+    scored = scored_classes(table, lab)
+    names, weights = list(POPULATIONS), population_weights(table.classes)
+    held, wide = np.zeros((2, samples, len(scored)), dtype=bool), np.zeros((2, samples, len(scored)))
     drawn_from = np.arange(samples) % len(names)
     for number in range(samples):
         measuring = halves(table.truth, rng)
-        confusion = confusion_of_counts(table.classes, table.truth[measuring], table.answers[measuring])
+        confusion = confusion_of_groups(table.classes, table.truth[measuring], table.shares[measuring])
         population = rng.dirichlet(AROUND * weights[drawn_from[number]])
-        answers = np.zeros(width + 1, dtype=np.int64)
-        for label, count in enumerate(rng.multinomial(cells, population)):
-            spread = table.answers[~measuring & (table.truth == label)].sum(axis=0)
-            answers += rng.multinomial(count, spread / spread.sum())
-        true = 100 * population[leukocyte] / population[leukocyte].sum()
+        true, answers = draw(table, ~measuring & here, population, cells, rng)
         shares = corrected_shares(confusion, answers)
-        counts = answers[:-1][leukocyte]
-        for place, key in enumerate(named):
-            plain = exact_limits(int(counts[place]), int(counts.sum()), unsure=int(answers[-1]))
+        counts = {key: int(count) for key, count in zip(table.classes, answers, strict=False)}
+        named = sum(count for key, count in counts.items() if cell_class(key).leukocyte)
+        for place, key in enumerate(scored):
+            plain = exact_limits(counts[key], named, unsure=int(answers[-1]))
             both = ((shares[key].low, shares[key].high), (100 * plain[0], 100 * plain[1]))
             for way, (low, high) in enumerate(both):
-                held[way, number, place] = low <= true[place] <= high
+                held[way, number, place] = low <= true[key] <= high
                 wide[way, number, place] = high - low
     rows = []
-    for place, key in enumerate(named):
+    for place, key in enumerate(scored):
         by_population = {
             name: float(held[0, drawn_from == index, place].mean()) for index, name in enumerate(names)
         }
@@ -152,11 +146,54 @@ def measure(table: Counted, cells: int, samples: int, seed: int) -> list[Row]:
         covered, widths = held[:, :, place].mean(axis=1), wide[:, :, place].mean(axis=1)
         rows.append(
             Row(
-                cells, key, samples, float(covered[0]), float(widths[0]), least, by_population[least],
+                lab, cells, key, samples, float(covered[0]), float(widths[0]), least, by_population[least],
                 float(covered[1]), float(widths[1]),
             )
         )  # fmt: skip
     return rows
+
+
+def scored_classes(table: Groups, lab: str = "") -> list[str]:
+    """The leukocytes; of one laboratory, those of which it has enough groups."""
+    leukocytes = [key for key in table.classes if cell_class(key).leukocyte]
+    if not lab:
+        return leukocytes
+    groups = np.bincount(table.truth[table.labs == lab], minlength=len(table.classes))
+    return [key for key in leukocytes if groups[table.classes.index(key)] >= FEWEST_GROUPS]
+
+
+def population_weights(classes: tuple[str, ...]) -> NDArray[np.float64]:
+    """(populations, classes), each row adding up to 1."""
+    weights = np.array([[population.get(key, 1.0) for key in classes] for population in POPULATIONS.values()])
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def draw(
+    table: Groups,
+    source: NDArray[np.bool_],
+    population: NDArray[np.float64],
+    cells: int,
+    rng: np.random.Generator,
+) -> tuple[dict[str, float], NDArray[np.int64]]:
+    """A sample's true percentages of the leukocytes, and its answers.
+
+    Args:
+        table: All groups.
+        source: (groups,), those to draw from; classes without one leave the population.
+        population: (classes,), shares.
+        cells: How many to draw.
+        rng: Of the draws.
+    """
+    pools = [table.shares[source & (table.truth == label)] for label in range(len(table.classes))]
+    population = np.where([len(pool) > 0 for pool in pools], population, 0)
+    population = population / population.sum()
+    answers = np.zeros(len(table.classes) + 1, dtype=np.int64)
+    for pool, count in zip(pools, rng.multinomial(cells, population), strict=True):
+        if count:
+            answers += rng.multinomial(count, pool.mean(axis=0))
+    leukocyte = np.array([cell_class(key).leukocyte for key in table.classes])
+    true = 100 * population / population[leukocyte].sum()
+    return dict(zip(table.classes, true.tolist(), strict=True)), answers
 
 
 def judgement_for(options: argparse.Namespace) -> Judgement:
@@ -181,33 +218,43 @@ def main() -> None:
     options = parser.parse_args()
     began = time.perf_counter()
     judgement = judgement_for(options)
-    table = counted(Predictions.from_json(options.predictions.read_text(encoding="utf-8")), judgement)
+    predictions = Predictions.from_json(options.predictions.read_text(encoding="utf-8"))
+    table = groups_of(predictions, judgement)
     groups = np.bincount(table.truth, minlength=len(table.classes))
     if lone := [key for key, count in zip(table.classes, groups, strict=True) if count < 2]:
         raise SystemExit(f"{', '.join(lone)}: fewer than two groups. Nothing can be measured on others.")
     rows = [row for cells in SIZES for row in measure(table, cells, options.samples, options.seed)]
+    labs = [lab for lab in sorted(set(table.labs.tolist())) if scored_classes(table, lab)]
+    of_lab = [row for lab in labs for row in measure(table, ONE_LAB, options.samples, options.seed, lab)]
     document = {
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "seconds": round(time.perf_counter() - began),
         "seed": options.seed,
         "accept_above": judgement.accept_above,
         "groups": dict(zip(table.classes, groups.tolist(), strict=True)),
-        "confusion": confusion_of_counts(table.classes, table.truth, table.answers).model_dump(),
+        "confusion": confusion_of_groups(table.classes, table.truth, table.shares).model_dump(),
         "populations": POPULATIONS,
         "rows": [asdict(row) for row in rows],
+        "one_lab": [asdict(row) for row in of_lab],
     }
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    print("| cells | class | inside | width | least inside | uncorrected inside | width |")
+    print_table("cells", rows)
+    print("\nA sample of one laboratory:\n")
+    print_table("laboratory", of_lab)
+    print(f"\n{options.samples} samples of each kind, seed {options.seed}, {document['seconds']} s")
+
+
+def print_table(first: str, rows: list[Row]) -> None:
+    print(f"| {first} | class | inside | width | least inside | uncorrected inside | width |")
     print("|---|---|---|---|---|---|---|")
     for row in rows:
         print(
-            f"| {row.cells} | {row.label} | {row.coverage:.3f} | {row.width:.1f} "
+            f"| {row.lab or row.cells} | {row.label} | {row.coverage:.3f} | {row.width:.1f} "
             f"| {row.least_coverage:.3f} ({row.least_covered}) | {row.plain_coverage:.3f} "
             f"| {row.plain_width:.1f} |"
         )
-    print(f"{options.samples} samples of each size, seed {options.seed}, {document['seconds']} s")
 
 
 if __name__ == "__main__":

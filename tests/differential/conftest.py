@@ -49,12 +49,10 @@ def _sharp(
     rows: list[list[int]] | NDArray[np.int64], classes: tuple[str, ...] = FOUR, **changes: object
 ) -> Confusion:
     """A confusion of these counts, each cell a group of its own."""
-    cells = tuple(sum(row) for row in rows)
     fields = {
         "classes": classes,
         "answers": tuple(tuple(row) for row in rows),
-        "groups": cells,
-        "effective": tuple(float(count) for count in cells),
+        "groups": tuple(sum(row) for row in rows),
     }
     return Confusion(**(fields | changes))
 

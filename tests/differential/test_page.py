@@ -7,7 +7,7 @@ import pytest
 from leukolens.differential.correction import CHAINS, KEPT, SAMPLE_AND_MEASURED
 from leukolens.differential.flags import NAMES
 from leukolens.differential.limits import exact_limits
-from leukolens.differential.percentages import FEW, FEWEST_GROUPS, FEWEST_INDEPENDENT, MANY_UNSURE, RATHER_FEW
+from leukolens.differential.percentages import FEW, FEW_GROUPS, FEWEST_GROUPS, MANY_UNSURE, RATHER_FEW
 from leukolens.differential.ranges import Band
 
 PAGE = (Path(__file__).parents[2] / "docs" / "differential.md").read_text(encoding="utf-8")
@@ -37,10 +37,11 @@ def test_its_numbers_are_the_codes():
     assert "more than a tenth" in PAGE
     assert FEWEST_GROUPS == 9
     assert "fewer than nine groups" in PAGE
-    assert f"fewer than {FEWEST_INDEPENDENT} independent cells" in PAGE
+    assert f"fewer than {FEW_GROUPS} groups" in PAGE
     assert f"{CHAINS:,} chains" in PAGE
     assert f"{CHAINS * KEPT:,} such draws" in PAGE
-    assert SAMPLE_AND_MEASURED == 3  # doubled, and raised by half
+    assert SAMPLE_AND_MEASURED == 2
+    assert "doubles a row's variance" in PAGE
 
 
 @pytest.mark.parametrize(

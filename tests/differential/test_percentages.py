@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from leukolens.differential.counts import Tally
-from leukolens.differential.percentages import differential, without_nucleated
+from leukolens.differential.percentages import FEW_GROUPS, FEWEST_GROUPS, differential, without_nucleated
 from leukolens.errors import LeukolensError
 
 PERFECT = [[1000, 0, 0, 0, 0], [0, 1000, 0, 0, 0], [0, 0, 1000, 0, 0], [0, 0, 0, 1000, 0]]
@@ -159,13 +159,15 @@ def test_only_unsure_cells_are_a_row_without_a_differential(tally):
     assert (found.classes[0].share.low, found.classes[0].share.high) == (0, 100)
 
 
-def test_a_correction_from_few_groups_or_few_independent_cells_says_so(tally, sharp):
-    many = [[200 * (row == column) for column in range(5)] for row in range(4)]
-    confusion = sharp(many, groups=(200, 9, 150, 8), effective=(200.0, 100.0, 23.4, 150.0))
-    (warning,) = differential(tally(), confusion=confusion).warnings
-    assert "lymphocyte (23), monocyte (8);" in warning
-    assert "neutrophil" not in warning
-    assert "eosinophil" not in warning
+def test_a_correction_from_few_groups_says_so(tally, sharp):
+    groups = (FEW_GROUPS, FEW_GROUPS - 1, FEWEST_GROUPS, FEWEST_GROUPS - 1)
+    rows = [[count * (row == column) for column in range(5)] for row, count in enumerate(groups)]
+    none, few = differential(tally(), confusion=sharp(rows)).warnings
+    assert f"monocyte ({FEWEST_GROUPS - 1});" in none
+    assert "nothing is claimed" in none
+    assert f"eosinophil ({FEW_GROUPS - 1}), lymphocyte ({FEWEST_GROUPS});" in few
+    assert "too narrow" in few
+    assert all("neutrophil" not in warning for warning in (none, few))
 
 
 @given(st.lists(st.integers(0, 400), min_size=4, max_size=4).filter(any), st.integers(0, 50))

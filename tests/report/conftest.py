@@ -52,12 +52,11 @@ def made_field(place: int, cells: tuple[Cell, ...]) -> FieldReading:
 def made_report(fields: tuple[FieldReading, ...], *, name: str, bare: bool = False) -> SampleReport:
     """The report of these fields; a bare one has no white count, correction or nucleated red cells."""
     side = len(CLASS_KEYS)
-    answers = np.full((side, side + 1), 3) + 90 * np.eye(side, side + 1, dtype=int)
+    answers = np.full((side, side + 1), 0.5) + (19.5 - side / 2) * np.eye(side, side + 1)
     confusion = Confusion(
         classes=CLASS_KEYS,
-        answers=tuple(tuple(int(count) for count in row) for row in answers),
+        answers=tuple(tuple(row) for row in answers.tolist()),
         groups=(20,) * side,
-        effective=(60.0,) * side,
         labs=("Lab A", "Lab <B>"),
         measured_on="798 cells",
     )

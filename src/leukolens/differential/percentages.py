@@ -15,8 +15,8 @@ from leukolens.taxonomy import cell_class
 FEW, RATHER_FEW = 100, 200
 MANY_UNSURE = 0.1
 FEWEST_GROUPS = 9  # fewer get no claim about coverage anywhere in Leukolens
-# On held-out cells limits held at 100 independent cells and more, and not at 23 (docs/differential.md).
-FEWEST_INDEPENDENT = 100
+# On held-out cells limits held with 95 groups and more behind a row, and not with 16 (docs/differential.md).
+FEW_GROUPS = 90
 
 
 def differential(
@@ -132,16 +132,21 @@ def _warnings(tally: Tally, nucleated: float | None, total: WhiteCount | None) -
 
 
 def _about(confusion: Confusion) -> list[str]:
-    few = [
-        f"{cell_class(key).name.lower()} ({min(groups, round(effective))})"
-        for key, groups, effective in zip(
-            confusion.classes, confusion.groups, confusion.effective, strict=True
+    known = {
+        cell_class(key).name.lower(): count
+        for key, count in zip(confusion.classes, confusion.groups, strict=True)
+    }
+    none = [f"{name} ({count})" for name, count in known.items() if count < FEWEST_GROUPS]
+    few = [f"{name} ({count})" for name, count in known.items() if FEWEST_GROUPS <= count < FEW_GROUPS]
+    found = []
+    if none:
+        found.append(
+            f"The correction knows some classes from fewer than {FEWEST_GROUPS} independent groups: {', '.join(none)}; "
+            "nothing is claimed of their corrected limits."
         )
-        if groups < FEWEST_GROUPS or effective < FEWEST_INDEPENDENT
-    ]
-    if not few:
-        return []
-    return [
-        f"The correction knows some classes from too few independent cells: {', '.join(few)}; "
-        "their corrected limits may be too narrow."
-    ]
+    if few:
+        found.append(
+            f"The correction knows some classes from fewer than {FEW_GROUPS} independent groups: {', '.join(few)}; "
+            "their corrected limits may be too narrow."
+        )
+    return found
