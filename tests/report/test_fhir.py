@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
@@ -23,16 +23,22 @@ from leukolens.differential.counts import (
     Tally,
     WhiteCount,
 )
+from leukolens.differential.flags import NAMES, flags
+from leukolens.differential.percentages import differential
+from leukolens.differential.ranges import Range, Ranges
 from leukolens.errors import ReportError
 from leukolens.reading.cell import FieldReading
 from leukolens.report.fhir import document, write_fhir
 from leukolens.report.fhir_codes import (
     CONCENTRATIONS,
     DIFFERENTIAL_PANEL,
+    FLAGGED,
     FRACTIONS,
     LEUKOCYTES,
     NUCLEATED_RED_CELLS,
     STATEMENT,
+    TOTAL,
+    flag_of,
 )
 from leukolens.report.sample import Origin, SampleReport
 from leukolens.taxonomy import CLASSES
@@ -291,6 +297,27 @@ class TestFlags:
             FRACTIONS["lymphocyte"],
             FRACTIONS["immature_granulocyte"],
         }
+
+    def test_every_flag_that_can_be_raised_is_on_the_class_that_raised_it(self) -> None:
+        """Each class below and above a range of its own, all others within theirs, on either basis."""
+        anything, narrow = Range(low=0, high=100), Range(low=5, high=15)
+        raised = {}
+        for white_count in (None, 1.0, 10.0, 50.0):
+            for about in KEYS:
+                spans = {key: narrow if key == about else anything for key in KEYS}
+                ranges = Ranges("made up", Range(low=5, high=15), spans, spans)
+                for count in (0, 10, 90):
+                    counts = Tally({**dict.fromkeys(KEYS, (100 - count) // 5), about: count})
+                    for flag in flags(differential(counts, white_count=white_count), ranges):
+                        total = flag.key in ("leukopenia", "leukocytosis")
+                        raised[flag.key] = TOTAL if total else about
+        names = {name for pair in NAMES.values() for name in pair if name}
+        assert {key.removeprefix("relative_") for key in raised} == names | {"leukopenia", "leukocytosis"}
+        assert {key.removeprefix("relative_"): about for key, about in raised.items()} == FLAGGED
+        for key, about in raised.items():
+            basis: Literal["absolute", "relative"] = "relative" if key.startswith("relative_") else "absolute"
+            flag = Flag(key, "Review.", basis, 1.0, "%", None, None)
+            assert flag_of((flag,), about, basis) is flag
 
     @pytest.mark.parametrize(
         ("key", "value", "code"), [("leukopenia", 2.0, "L"), ("leukocytosis", 30.0, "H")]

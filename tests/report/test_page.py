@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -284,6 +284,25 @@ class TestImages:
 
         write_page(smear, tmp_path / "page.html", images=source)
         assert asked == [field.sha256 for field in smear.fields if field.status != "failed"]
+
+    def test_fields_pass_through_as_they_are_written_and_the_page_is_the_same(
+        self, page_text: str, smear: SampleReport, pictures: ImageSource, tmp_path: Path
+    ) -> None:
+        told: list[str] = []
+
+        def source(field: FieldReading) -> NDArray[np.uint8] | None:
+            told.append("asked")
+            return pictures(field)
+
+        def passing(fields: Sequence[FieldReading]) -> Iterator[FieldReading]:
+            for field in fields:
+                yield field
+                told.append(field.status)
+
+        write_page(smear, tmp_path / "page.html", images=source, passing=passing)
+        states = [field.status for field in smear.fields]
+        assert told == [word for state in states for word in ("asked", state)[state == "failed" :]]
+        assert (tmp_path / "page.html").read_text() == page_text
 
     def test_one_that_is_gone_or_another_is_said_to_be(
         self, smear: SampleReport, pictures: ImageSource, parsed: Parse, tmp_path: Path

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from leukolens.reading.cell import FieldReading
+    from leukolens.report.page import Passing
     from leukolens.report.sample import SampleReport
 
-    Writer = Callable[[SampleReport, Path], None]
+    Writer = Callable[[SampleReport, Path, Passing], None]
 
 FORMATS = ("html", "csv", "json", "geojson", "coco", "fhir")
 USUAL = ("html", "csv", "json")
@@ -52,8 +53,12 @@ class Outputs:
         # What is missing must be known before hours of reading, not after.
         self._writers = [_writer(name, names) for name in wanted]
 
-    def write(self, report: SampleReport) -> Path:
+    def write(self, report: SampleReport, passing: Passing = iter) -> Path:
         """Writes the sample's files, and gives the folder that they lie in.
+
+        Args:
+            report: The sample.
+            passing: What a page's fields pass through as they are written; the other files take no time.
 
         Raises:
             ReportError: Where one cannot be written.
@@ -61,7 +66,7 @@ class Outputs:
         folder = self._folder / report.name
         make(folder)
         for write in self._writers:
-            write(report, folder)
+            write(report, folder, passing)
         return folder
 
 
@@ -69,28 +74,30 @@ def _writer(name: str, names: bool) -> Writer:
     if name == "html":
         from leukolens.report.page import write_page
 
-        return lambda report, folder: write_page(report, folder / PAGE, images=pixels, names=names)
+        return lambda report, folder, passing: write_page(
+            report, folder / PAGE, images=pixels, names=names, passing=passing
+        )
     if name == "csv":
         return _csv(names)
     if name == "json":
         from leukolens.report.read_document import write_document
 
-        return lambda report, folder: write_document([report], folder / "report.json", paths=names)
+        return lambda report, folder, _: write_document([report], folder / "report.json", paths=names)
     if name == "geojson":
         return _geojson(names)
     if name == "coco":
         from leukolens.report.coco import write_coco
 
-        return lambda report, folder: write_coco(report, folder / "coco.json", names=names)
+        return lambda report, folder, _: write_coco(report, folder / "coco.json", names=names)
     from leukolens.report.fhir import write_fhir
 
-    return lambda report, folder: write_fhir(report, folder / "fhir.json")
+    return lambda report, folder, _: write_fhir(report, folder / "fhir.json")
 
 
 def _csv(names: bool) -> Writer:
     from leukolens.report.read_tables import write_cells, write_differential
 
-    def write(report: SampleReport, folder: Path) -> None:
+    def write(report: SampleReport, folder: Path, _: Passing) -> None:
         write_cells(report, folder / "cells.csv", names=names)
         write_differential(report, folder / "differential.csv")
 
@@ -100,7 +107,7 @@ def _csv(names: bool) -> Writer:
 def _geojson(names: bool) -> Writer:
     from leukolens.report.geojson import write_geojson
 
-    def write(report: SampleReport, folder: Path) -> None:
+    def write(report: SampleReport, folder: Path, _: Passing) -> None:
         place = folder / "geojson"
         written = write_geojson(report, place, names=names)
         # A field that an earlier run had and this one has not would be taken for one of the sample's.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from leukolens.cli.paths import find_images
-from leukolens.cli.progress import watched
 from leukolens.cli.read_fields import SampleReading, unlisted
+from leukolens.cli.read_progress import ReadProgress
 from leukolens.cli.read_shown import counted
 from leukolens.cli.watch import Arrivals, Stopping
 from leukolens.errors import ImageError, LeukolensError
@@ -40,7 +39,7 @@ class Run:
         journal: Knows which are done.
         reporter: Makes a sample's report.
         outputs: Writes its files.
-        progress: Whether a bar may show.
+        progress: Whether bars may show.
         log: Whether a line on standard error tells of each field that came while watching.
         total: Fields to read, as far as is known.
         done: Fields that are read.
@@ -58,7 +57,7 @@ class Run:
     done: int = 0
     failed: int = 0
     copies: int = 0
-    _bar: Iterator[int] = field(default_factory=lambda: iter(()))
+    _bars: ReadProgress = field(default_factory=lambda: ReadProgress(None, shown=False))
 
     def read(self, samples: Sequence[Sample]) -> Iterator[Written]:
         """Each sample's report, and the folder that its files are in.
@@ -68,7 +67,7 @@ class Run:
             ReportError: Where journal or report cannot be written.
         """
         self.total = sum(map(len, samples))
-        self._bar = watched(range(self.total), self.total, shown=self.progress, noun="fields")
+        self._bars = ReadProgress(self.total, shown=self.progress)
         try:
             for sample in samples:
                 fields = SampleReading(self.reader, self.journal)
@@ -77,7 +76,7 @@ class Run:
                 self.copies += len(fields.copies)
                 yield self._written(sample.name, readings)
         finally:
-            typing.cast(Generator[int], self._bar).close()
+            self._bars.close()
 
     def watch(self, sample: Sample, folder: Path, recursive: bool) -> Iterator[Written]:
         """The report of a folder that fills, once somebody has pressed Ctrl-C.
@@ -109,18 +108,22 @@ class Run:
         self.copies = len(fields.copies)
         places = {image: place for place, image in enumerate(listed())}
         readings.sort(key=lambda reading: (places.get(str(reading.path), len(places)), reading.path))
-        yield self._written(sample.name, readings)
+        self._bars = ReadProgress(None, shown=self.progress)
+        try:
+            yield self._written(sample.name, readings)
+        finally:
+            self._bars.close()
 
     def _counted(self, readings: Iterable[FieldReading]) -> Iterator[FieldReading]:
         for reading in readings:
             self.done += 1
             self.failed += reading.status == "failed"
             yield reading
-            next(self._bar, None)
+            self._bars.read()
 
     def _written(self, name: str, readings: list[FieldReading]) -> Written:
         report = self.reporter.report(name, readings)
-        return report, self.outputs.write(report)
+        return report, self.outputs.write(report, self._bars.written)
 
     def _say(self, line: str) -> None:
         if self.log:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
@@ -27,9 +27,12 @@ from leukolens.report.sample import SampleReport
 from leukolens.report.writing import whole_file
 
 ImageSource = Callable[[FieldReading], NDArray[np.uint8] | None]
+Passing = Callable[[Sequence[FieldReading]], Iterable[FieldReading]]
 
 
-def write_page(report: SampleReport, path: Path, *, images: ImageSource, names: bool = False) -> None:
+def write_page(
+    report: SampleReport, path: Path, *, images: ImageSource, names: bool = False, passing: Passing = iter
+) -> None:
     """Writes the page; equal reports and images give equal bytes.
 
     One field's image is in memory at a time, and every cell's crop as a small JPEG.
@@ -40,13 +43,15 @@ def write_page(report: SampleReport, path: Path, *, images: ImageSource, names: 
         images: Gives a field's image as it was read, uint8 (h, w, 3), or None where it is not there any
             more; asked once for each field that did not fail, in order.
         names: Whether fields are told with their paths; without, no file name is on the page.
+        passing: Passes the fields on, each when the one before is written: whoever shows how far it is
+            counts them there.
 
     Raises:
         ReportError: Where it cannot be written.
     """
     # The gallery stands before the fields but is known after them, so these wait in a file without a name.
     with whole_file(path) as stream, _waiting(path.parent) as fields:
-        cuts, missing = _write_fields(report, fields, images, names)
+        cuts, missing = _write_fields(report, passing(report.fields), fields, images, names)
         fields.seek(0)
         parts = _parts(report, cuts, missing, names)
         template = _resource("page.html")
@@ -63,13 +68,13 @@ def _waiting(folder: Path) -> TextIO:
 
 
 def _write_fields(
-    report: SampleReport, stream: TextIO, images: ImageSource, names: bool
+    report: SampleReport, fields: Iterable[FieldReading], stream: TextIO, images: ImageSource, names: bool
 ) -> tuple[list[Cut], int]:
     """Writes the fields' figures; gives every cell with its crop, and how many pictures were missing."""
     cuts: list[Cut] = []
     missing = 0
     longest = longest_side(len(report.fields))
-    for place, field in enumerate(report.fields, start=1):
+    for place, field in enumerate(fields, start=1):
         if field.status == "failed":
             continue
         rgb = images(field)
