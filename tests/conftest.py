@@ -38,8 +38,13 @@ TINY_WEIGHTS = {
 TINY_BIAS = 0.125
 
 
-def tiny_graph(size: int, weights: Any, *, activation: bool = True, **names: str) -> bytes:
-    """An ONNX graph whose logits are the crop's mean colour times ``weights`` (classes, 3), plus the bias."""
+def tiny_graph(
+    size: int, weights: Any, *, activation: bool = True, features: bool = False, **names: str
+) -> bytes:
+    """An ONNX graph whose logits are the crop's mean colour times ``weights`` (classes, 3), plus the bias.
+
+    Its features, where it gives any, are that mean colour.
+    """
     onnx = pytest.importorskip("onnx")
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     weights = np.asarray(weights, np.float32)
@@ -54,6 +59,9 @@ def tiny_graph(size: int, weights: Any, *, activation: bool = True, **names: str
     outputs = [helper.make_tensor_value_info(logits, kind, ["n", len(weights)])]
     if activation:
         outputs.append(helper.make_tensor_value_info("activation", kind, ["n", len(weights), 4, 4]))
+    if features:
+        nodes.append(helper.make_node("ReduceMean", [crops], ["features"], axes=[2, 3], keepdims=0))
+        outputs.append(helper.make_tensor_value_info("features", kind, ["n", 3]))
     bias = np.full(len(weights), TINY_BIAS, np.float32)
     graph = helper.make_graph(
         nodes,
@@ -82,10 +90,13 @@ def make_bundle() -> BundleMaker:
         framing: Framing | None = None,
         judgement: Judgement | None = None,
         graph: bytes | None = None,
+        familiarity: bytes | None = None,
         name: str = "tiny",
     ) -> Bundle:
         framing = framing or Framing(size=32, whole_image=True, white_balance=False)
-        graph = tiny_graph(framing.size, [TINY_WEIGHTS[key] for key in classes]) if graph is None else graph
+        if graph is None:
+            weights = [TINY_WEIGHTS[key] for key in classes]
+            graph = tiny_graph(framing.size, weights, features=familiarity is not None)
         card = Card(
             name=name,
             leukolens="0.1.0",
@@ -99,7 +110,7 @@ def make_bundle() -> BundleMaker:
             judgement=judgement or Judgement(accept_above=0.8, accepted_accuracy=0.95, chosen_on="made up"),
             learned_from=[],
         )
-        return unpack(pack(card, graph), name)
+        return unpack(pack(card, graph, familiarity=familiarity), name)
 
     return make
 

@@ -320,3 +320,18 @@ def test_a_detector_too_large_or_packed_is_refused_unread(monkeypatch: pytest.Mo
     refusal(zipped({**members, "detector.onnx": GRAPH}, zipfile.ZIP_DEFLATED))
     monkeypatch.setattr(bundle_module, "LARGEST_MEMBER", 4096)
     assert "detector.onnx is too large" in refusal(zipped({**members, "detector.onnx": bytes(4097)})).problem
+
+
+def test_what_is_known_of_learned_cells_travels_with_the_bundle(tmp_path: Path) -> None:
+    path, known = tmp_path / "knows.leukolens", b"not looked into here"
+    saved = save(card(), GRAPH, path, familiarity=known)
+    assert load(path) == saved
+    assert (saved.familiarity, saved.detector) == (known, None)
+    assert saved.card.bytes_per_part == {"classifier.onnx": len(GRAPH), "familiarity.npz": len(known)}
+    assert unpack(pack(card(), GRAPH), "an older one").familiarity is None
+
+
+@pytest.mark.parametrize("sets", [{"neutrophil": 1.2}, {"no_such_cell": 0.2}])
+def test_thresholds_of_sets_that_are_none_are_refused(sets: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match="sets"):
+        Judgement(sets=sets)

@@ -1,8 +1,9 @@
 """The shippable model: one file that holds ONNX graphs and a card that says what they are.
 
 A bundle is a plain ZIP (stored, fixed dates, so equal content gives equal bytes) with the members
-``card.json``, ``classifier.onnx`` and, where it can read whole fields, ``detector.onnx``. Nothing in it is
-executable; nothing is pickled.
+``card.json``, ``classifier.onnx`` and, where it can read whole fields, ``detector.onnx``; where it knows what
+learned cells look like, ``familiarity.npz``; where it can be adapted without forgetting, ``replay.npz``. Nothing
+in it is executable; nothing is pickled.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ SUFFIX = ".leukolens"
 CARD_MEMBER = "card.json"
 CLASSIFIER_MEMBER = "classifier.onnx"
 DETECTOR_MEMBER = "detector.onnx"
+FAMILIARITY_MEMBER = "familiarity.npz"
+REPLAY_MEMBER = "replay.npz"
+OPTIONAL_MEMBERS = (DETECTOR_MEMBER, FAMILIARITY_MEMBER, REPLAY_MEMBER)
 LARGEST_MEMBER = 256 * 2**20  # ResNet-50, the largest of the kin, takes 94
 
 
@@ -63,6 +67,29 @@ class Judgement(_Part):
         le=8,
         description="from how many sides a cell under the threshold is looked at, turned or mirrored",
     )
+    usual_within: float | None = Field(
+        None, ge=0, description="distance to learned cells within which 95 % of held-out white cells lie"
+    )
+    unlike_beyond: float | None = Field(
+        None, ge=0, description="distance beyond which a cell is like none of those learned"
+    )
+    outside_share: float | None = Field(
+        None, ge=0, le=1, description="share of cells beyond the former in the known laboratory with most"
+    )
+    sets: dict[str, float] = Field(
+        {},
+        description="probability from which a class is in a cell's set, for classes of nine groups or more",
+    )
+    set_coverage: float = Field(
+        0.9, gt=0, lt=1, description="share of a class's cells, of groups like those, whose set holds it"
+    )
+
+    @model_validator(mode="after")
+    def _known_sets(self) -> Judgement:
+        unknown = [key for key in self.sets if key not in CLASS_KEYS]
+        if unknown or not all(0 <= least <= 1 for least in self.sets.values()):
+            raise ValueError(f"sets {self.sets} is not a probability for each of some taxonomy keys")
+        return self
 
 
 class LearnedFrom(_Part):
@@ -114,6 +141,29 @@ class Figure(_Part):
     command: str = ""
 
 
+class Adapted(_Part):
+    """How a bundle was made another laboratory's own, and what that is known to have changed."""
+
+    parent: str = Field(description="name of the bundle that it was made from")
+    parent_sha256: str
+    date: str = Field(description="ISO 8601 date, UTC")
+    method: Literal["head", "statistics"] = Field(
+        description="head: the last layer learned labelled cells; statistics: features were matched without labels"
+    )
+    cells: dict[str, int] = Field(description="labelled cells of each class that it learned from")
+    unlabelled: int = Field(default=0, ge=0, description="cells without labels whose statistics were matched")
+    groups: int = Field(ge=0, description="independent groups that the labelled cells come from")
+    strength: float | None = Field(
+        default=None, description="of the prior that holds the last layer to the parent's"
+    )
+    verdict: Literal["better", "no worse", "too few to tell", "not judged"]
+    before: list[Figure] = Field(default=[], description="the parent's figures on the laboratory's cells")
+    after: list[Figure] = Field(
+        default=[], description="the same by last layers that had not learned from the cells"
+    )
+    difference: list[Figure] = Field(default=[], description="after less before, cell by cell")
+
+
 class Card(_Part):
     """What a bundle is, in words and numbers that anyone can check."""
 
@@ -138,6 +188,7 @@ class Card(_Part):
         default=None, description="null where the bundle cannot read whole fields"
     )
     figures: list[Figure] = []
+    adapted: Adapted | None = Field(default=None, description="null where it is nobody's own")
     code_licence: str = "Apache-2.0"
     bytes_per_part: dict[str, int] = {}
 
@@ -162,40 +213,62 @@ class Bundle:
         classifier: The ONNX graph's bytes. Input ``crops``: float32 (n, 3, size, size), RGB, as
             ``value / 127.5 - 1``. Output ``logits``: float32 (n, classes). Output ``activation``
             (networks with a ``pool`` head only): float32 (n, classes, h, w), the exact class
-            activation maps, whose mean over h and w plus the bias is ``logits``.
+            activation maps, whose mean over h and w plus the bias is ``logits``. Output ``features``
+            (the same networks; older bundles lack it): float32 (n, d), what the last layer sees, so that
+            ``logits`` are a linear map of them.
         sha256: Digest of the file, lower-case hexadecimal.
         detector: The detector's ONNX graph, None where it has none. Input ``fields``: float32
             (n, 3, h, w), balanced RGB as ``value / 127.5 - 1``, h and w multiples of 16. Outputs as
             `leukolens.models.detector.Peaks` gives them: ``heat``, float32 (n, kinds, h / 4, w / 4), and
             ``shape``, float32 (n, 4, h / 4, w / 4).
+        familiarity: What learned cells look like, as `leukolens.reading.familiarity` packs it; None where
+            the bundle cannot tell.
+        replay: Features of cells that it learned from, as `leukolens.adaptation.replay` packs them; None
+            where it carries none.
     """
 
     card: Card
     classifier: bytes = field(repr=False)
     sha256: str
     detector: bytes | None = field(default=None, repr=False)
+    familiarity: bytes | None = field(default=None, repr=False)
+    replay: bytes | None = field(default=None, repr=False)
 
 
-def pack(card: Card, classifier: bytes, detector: bytes | None = None) -> bytes:
+def pack(
+    card: Card,
+    classifier: bytes,
+    detector: bytes | None = None,
+    familiarity: bytes | None = None,
+    replay: bytes | None = None,
+) -> bytes:
     """The bundle file's bytes; equal arguments give equal bytes."""
-    graphs = {CLASSIFIER_MEMBER: classifier} | ({} if detector is None else {DETECTOR_MEMBER: detector})
-    sizes = {name: len(graph) for name, graph in graphs.items()}
+    optional = zip(OPTIONAL_MEMBERS, (detector, familiarity, replay), strict=True)
+    parts = {CLASSIFIER_MEMBER: classifier} | {name: part for name, part in optional if part is not None}
+    sizes = {name: len(part) for name, part in parts.items()}
     card = card.model_copy(update={"bytes_per_part": sizes})
     text = json.dumps(card.model_dump(by_alias=True), indent=2, ensure_ascii=False) + "\n"
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in {CARD_MEMBER: text.encode(), **graphs}.items():
+        for name, content in {CARD_MEMBER: text.encode(), **parts}.items():
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
     return buffer.getvalue()
 
 
-def save(card: Card, classifier: bytes, path: Path, detector: bytes | None = None) -> Bundle:
+def save(
+    card: Card,
+    classifier: bytes,
+    path: Path,
+    detector: bytes | None = None,
+    familiarity: bytes | None = None,
+    replay: bytes | None = None,
+) -> Bundle:
     """Writes the bundle so that a reader sees the old file or the new one, never a part.
 
     Raises:
         BundleError: Where the file cannot be written.
     """
-    content = pack(card, classifier, detector)
+    content = pack(card, classifier, detector, familiarity, replay)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -205,10 +278,11 @@ def save(card: Card, classifier: bytes, path: Path, detector: bytes | None = Non
             os.fsync(stream.fileno())
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise BundleError(
             f"{path} cannot be written ({error.strerror})", "Free some space or choose another path"
         ) from error
+    finally:
+        beside.unlink(missing_ok=True)  # gone already where it took its place; left where Ctrl-C came first
     return unpack(content, str(path))
 
 
@@ -220,15 +294,15 @@ def unpack(content: bytes, origin: str) -> Bundle:
     """
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
-            finds = DETECTOR_MEMBER in archive.namelist()
-            for name in (CARD_MEMBER, CLASSIFIER_MEMBER, *((DETECTOR_MEMBER,) if finds else ())):
+            optional = [name for name in OPTIONAL_MEMBERS if name in archive.namelist()]
+            for name in (CARD_MEMBER, CLASSIFIER_MEMBER, *optional):
                 if archive.getinfo(name).file_size > LARGEST_MEMBER:
                     raise BundleError(f"{origin}: {name} is too large for a bundle", "Get the bundle again")
                 # Ours are stored; a packed one would be handed to decompressors with errors of their own.
                 if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
                     raise zipfile.BadZipFile(f"{name} is packed")
             card_text, classifier = archive.read(CARD_MEMBER), archive.read(CLASSIFIER_MEMBER)
-            detector = archive.read(DETECTOR_MEMBER) if finds else None
+            parts = {name: archive.read(name) for name in optional}
     except (
         zipfile.BadZipFile,
         KeyError,
@@ -250,12 +324,19 @@ def unpack(content: bytes, origin: str) -> Bundle:
             f"{origin}: its card does not fit this version ({where}: {first['msg']})",
             "Use the Leukolens version that wrote it, or export it again",
         ) from error
-    if (card.finding is None) != (detector is None):
+    if (card.finding is None) != (DETECTOR_MEMBER not in parts):
         raise BundleError(
             f"{origin} is damaged: its card and its parts disagree on a detector",
             "Export it or fetch it again",
         )
-    return Bundle(card, classifier, hashlib.sha256(content).hexdigest(), detector)
+    return Bundle(
+        card,
+        classifier,
+        hashlib.sha256(content).hexdigest(),
+        parts.get(DETECTOR_MEMBER),
+        parts.get(FAMILIARITY_MEMBER),
+        parts.get(REPLAY_MEMBER),
+    )
 
 
 def load(path: Path | None = None) -> Bundle:

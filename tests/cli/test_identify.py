@@ -16,9 +16,10 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import leukolens
-from leukolens.bundle import Bundle, Framing, pack
+from leukolens.bundle import Bundle, Framing, Judgement, pack
 from leukolens.cli.main import app
 from leukolens.datasets.synthetic import draw_single
+from leukolens.reading.familiarity import learned
 from leukolens.taxonomy import CLASS_KEYS
 
 COLOURS = {"red": (255, 0, 0), "pale": (150, 120, 120), "black": (0, 0, 0), "white": (255, 255, 255)}
@@ -59,7 +60,7 @@ def test_the_document_is_the_agreed_one(bundle_file: Path, smears: Path) -> None
     result = identify(smears / "red.png", "--bundle", bundle_file, "--json")
     assert (result.exit_code, result.stderr) == (0, "")
     read = json.loads(result.stdout)
-    assert list(read) == ["schema", "leukolens", "bundle", "images"]
+    assert list(read) == ["schema", "leukolens", "bundle", "images", "batch"]
     assert read["leukolens"] == leukolens.__version__
     assert read["bundle"]["name"] == "tiny"
     assert len(read["bundle"]["sha256"]) == 64
@@ -72,6 +73,32 @@ def test_the_document_is_the_agreed_one(bundle_file: Path, smears: Path) -> None
     assert sum(cell["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     assert cell["decision"] == "accept"
     assert "neutrophil at" in cell["reason"]
+
+
+def test_a_sample_of_a_new_stain_is_warned_of(make_bundle: Callable[..., Bundle], tmp_path: Path) -> None:
+    reds = np.random.default_rng(0).normal((1, -1, -1), 0.05, (60, 3))
+    known = learned(reds, ["neutrophil"] * 60, ["here"] * 60).to_bytes()
+    judgement = Judgement(accept_above=0.8, usual_within=4.0, unlike_beyond=8.0, outside_share=0.1)
+    bundle = make_bundle(familiarity=known, judgement=judgement)
+    file, words = tmp_path / "knows.leukolens", "This stain is new to the model: 100 % of 20 cells"
+    file.write_bytes(pack(bundle.card, bundle.classifier, familiarity=known))
+    for name, colour in {"red": (255, 0, 0), "green": (0, 255, 0)}.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        for number in range(20):
+            Image.new("RGB", (32, 24), colour).save(folder / f"{number}.png")
+    strange = identify(tmp_path / "green", "--bundle", file, "--json")
+    assert strange.exit_code == 0
+    assert words in strange.stderr
+    read = json.loads(strange.stdout)
+    assert read["batch"]["unlike"]
+    assert {image["cells"][0]["decision"] for image in read["images"]} == {"unknown"}
+    assert identify(tmp_path / "green", "--bundle", file, "--quiet").stderr == ""
+    quiet = identify(tmp_path / "red", "--bundle", file, "--json")
+    assert quiet.stderr == ""
+    assert json.loads(quiet.stdout)["batch"] == {
+        "cells": 20, "outside": 0, "share": 0.0, "usual": 0.1, "unlike": False, "message": "",
+    }  # fmt: skip
 
 
 def test_all_three_decisions(bundle_file: Path, smears: Path) -> None:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from scipy import special
 
 from leukolens.bundle import Bundle, Judgement
+from leukolens.errors import BundleError
 from leukolens.reading.classifier import LARGEST_BATCH, Classifier, scaled, side_of, softmax
+from leukolens.reading.familiarity import from_bytes, learned
 
 WEIGHTS = np.array(
     [[8, -4, -4], [-4, 8, -4], [-4, -4, 8], [4, 4, -8], [4, -8, 4], [-8, 4, 4], [-5, -5, -5]], np.float64
@@ -51,6 +53,57 @@ def test_activation_goes_with_the_same_probabilities(make_bundle: Callable[..., 
     assert np.allclose(probabilities, classifier.probabilities(crop[None])[0], atol=1e-12)
     logits = maps.astype(np.float64).mean(axis=(1, 2)) + BIAS
     assert np.allclose(special.softmax(logits / 1.7), probabilities, atol=1e-6)
+
+
+def familiarity() -> bytes:
+    """Two clouds of mean colours."""
+    rng = np.random.default_rng(0)
+    clouds = np.concatenate([rng.normal(0, 0.1, (40, 3)), rng.normal(0.5, 0.1, (40, 3))])
+    return learned(clouds, ["neutrophil"] * 40 + ["monocyte"] * 40, ["here"] * 80).to_bytes()
+
+
+@pytest.mark.parametrize("count", [0, 1, LARGEST_BATCH + 5])
+def test_features_and_distances_come_from_the_run_that_names(
+    make_bundle: Callable[..., Bundle], count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judgement = Judgement(temperature=1.7)
+    knows, plain = (
+        make_bundle(familiarity=familiarity(), judgement=judgement),
+        make_bundle(judgement=judgement),
+    )
+    classifier = Classifier(knows)
+    runs: list[int] = []
+    run = classifier._engine._graph.run
+
+    def counting(outputs: list[str], value: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        runs.append(len(value))
+        return run(outputs, value)
+
+    monkeypatch.setattr(classifier._engine._graph, "run", counting)
+    answers = classifier.answers(crops(count))
+    assert sum(runs) == count
+    assert np.array_equal(answers.probabilities, Classifier(plain).probabilities(crops(count)))
+    features = classifier.features(crops(count))
+    colour = crops(count).mean(axis=(1, 2), dtype=np.float64) / 127.5 - 1
+    assert features.shape == (count, 3)
+    assert np.allclose(features, colour, atol=1e-5)
+    assert answers.agreement.tolist() == [1.0] * count
+    if count:
+        assert answers.distance is not None
+        assert np.array_equal(answers.distance, from_bytes(familiarity()).distance(features))
+
+
+def test_a_bundle_that_knows_nothing_of_learned_cells(make_bundle: Callable[..., Bundle]) -> None:
+    classifier = Classifier(make_bundle())
+    answers = classifier.answers(crops(2))
+    assert (answers.features, answers.distance) == (None, None)
+    with pytest.raises(BundleError, match="features"):
+        classifier.features(crops(2))
+
+
+def test_damaged_knowledge_of_learned_cells_is_refused(make_bundle: Callable[..., Bundle]) -> None:
+    with pytest.raises(BundleError, match=r"familiarity\.npz"):
+        Classifier(make_bundle(familiarity=b"nothing"))
 
 
 def test_crops_are_scaled_as_the_bundle_says() -> None:
@@ -96,5 +149,7 @@ def test_a_cell_under_the_threshold_is_looked_at_from_every_side(
     sure, unsure = classifier.probabilities(given)
     expected = special.softmax([[140 / 127.5 - 1, 0.0]] * 2 + [[-1.0, 0.0]] * 6, axis=1).mean(axis=0)
     assert np.allclose(unsure, expected, atol=1e-6)
+    # Two looks say neutrophil, as the corner is lighter than nothing; six and the mean say lymphocyte.
+    assert classifier.answers(given).agreement.tolist() == [1.0, 0.75]
     assert np.allclose(sure, special.softmax([1.0, 0.0]), atol=1e-6)
-    assert seen == [2] + [1] * 7
+    assert seen == ([2] + [1] * 7) * 2

@@ -109,6 +109,24 @@ def test_a_graph_that_does_not_fit_its_card(
     assert capfd.readouterr().err == ""
 
 
+def test_logits_are_a_linear_map_of_the_features_from_the_same_run(
+    make_bundle: Callable[..., Bundle], graph_maker: Callable[..., bytes]
+) -> None:
+    engine = Engine(make_bundle(graph=graph_maker(32, WEIGHTS, features=True)))
+    logits, features = engine.logits_and_features(crops(5))
+    assert features.shape == (5, 3)
+    assert np.allclose(features @ WEIGHTS.T + BIAS, logits, atol=1e-5)
+    assert np.array_equal(logits, engine.logits(crops(5)))
+
+
+def test_no_features_are_said_with_what_to_do(make_bundle: Callable[..., Bundle]) -> None:
+    engine = Engine(make_bundle())
+    assert not engine.gives_features
+    with pytest.raises(BundleError, match="gives no features") as caught:
+        engine.logits_and_features(crops(1))
+    assert "export" in caught.value.remedy
+
+
 def test_no_activation_is_said_before_it_is_needed(
     make_bundle: Callable[..., Bundle], graph_maker: Callable[..., bytes]
 ) -> None:

@@ -16,13 +16,13 @@ from PIL import Image
 
 from leukolens.bundle import Bundle, Finding, Framing, pack, unpack
 from leukolens.errors import BundleError
-from leukolens.imaging.framing import Box
+from leukolens.imaging.framing import Box, slide_of
 from leukolens.reading.engine import FindingEngine, runtime
-from leukolens.reading.fields import NO_WHITE_CELL, FieldReader, cut_by_edge
+from leukolens.reading.fields import NO_WHITE_CELL, FieldReader, cut_by_border, cut_by_edge
 
 KINDS = ["white_cell", "red_cell", "platelet"]
 GROUND, RED, PLATELET = (235, 235, 235), (235, 120, 120), (120, 235, 120)
-LYMPHOCYTE, BASOPHIL = (110, 110, 40), (60, 60, 200)
+LYMPHOCYTE, BASOPHIL = (100, 100, 90), (60, 60, 200)
 """White cells of two classes: the tiny bundle names a crop by its mean colour."""
 
 Pixels = NDArray[np.uint8]
@@ -121,6 +121,61 @@ def test_cells_at_the_edge_are_marked_and_their_boxes_end_with_the_field(
 )  # fmt: skip
 def test_a_box_that_all_but_touches_the_edge_is_cut(box: Box, cut: bool) -> None:
     assert cut_by_edge(box, 300, 200) == cut
+
+
+def aperture(width: int, height: int, radius: float) -> Pixels:
+    """Bright ground in a round opening at the middle, black around it."""
+    rgb = np.full((height, width, 3), GROUND, np.uint8)
+    rows, columns = np.mgrid[:height, :width] + 0.5
+    rgb[np.hypot(rows - height / 2, columns - width / 2) > radius] = 3
+    return rgb
+
+
+def at(x: float, y: float, side: float) -> Box:
+    return Box(*(round(v) for v in (x - side / 2, y - side / 2, x + side / 2, y + side / 2)))
+
+
+@pytest.mark.parametrize(("width", "height", "cell"), [(320, 240, 30), (640, 480, 70), (2592, 1944, 190)])
+@pytest.mark.parametrize("angle", [0, 30, 45, 100, 160, 225, 300])
+def test_a_cell_that_a_round_aperture_cuts_is_cut_and_one_beside_it_is_not(
+    width: int, height: int, cell: float, angle: float
+) -> None:
+    """The aperture is known to three pixels of a copy of 160."""
+    radius, fine = 0.45 * height, width / 160
+    slide = slide_of(aperture(width, height, radius))
+    way = np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+    for gap, cut in ((-cell / 2, True), (-0.1 * cell, True), (0, True), (3 * fine + 0.04 * cell, False)):
+        x, y = way * (radius - gap - cell / 2) + (width / 2, height / 2)
+        assert cut_by_border(at(x, y, cell), slide) == cut, gap
+    assert not cut_by_border(at(width / 2, height / 2, cell), slide)
+
+
+def test_a_cell_at_a_corner_that_a_rotation_left_is_cut() -> None:
+    rgb = np.full((480, 640, 3), GROUND, np.uint8)
+    cv2.fillPoly(rgb, [np.array([(0, 0), (200, 0), (0, 150)])], (0, 0, 0))
+    slide = slide_of(rgb)
+    # The black's long side goes through (100, 75); a box's corner in it does not cut the cell.
+    assert cut_by_border(at(115, 105, 70), slide)
+    assert cut_by_border(at(20, 165, 60), slide)
+    whole = at(155, 148, 140)
+    assert rgb[whole.y0 + 2, whole.x0 + 2].max() == 0
+    assert not cut_by_border(whole, slide)
+    assert not cut_by_border(at(600, 30, 60), slide)
+
+
+def test_without_black_nothing_is_cut_by_it() -> None:
+    assert not cut_by_border(Box(0, 0, 320, 240), slide_of(draw({(160, 120): BASOPHIL})))
+
+
+def test_cells_at_an_apertures_rim_are_marked_in_the_reading(reader: FieldReader) -> None:
+    rgb = aperture(640, 480, 230)
+    for number in range(6):
+        cv2.circle(rgb, (200 + 50 * number, 120), 20, RED, -1)
+    for middle in ((320, 200), (505, 330), (240, 300)):
+        cv2.circle(rgb, middle, 30, BASOPHIL, -1)
+    rgb[aperture(640, 480, 230).max(axis=2) < 9] = 3
+    (reading,) = reader.read([rgb])
+    assert [cell.at_edge for cell in reading.cells] == [False, False, True]
 
 
 def test_fields_come_in_their_order_whatever_they_take(reader: FieldReader) -> None:

@@ -73,6 +73,53 @@ def test_a_bundle_of_few_classes() -> None:
     assert decide({"other": 1.0}, two)[0] == "unknown"
 
 
+AWAY = JUDGEMENT.model_copy(update={"usual_within": 8.0, "unlike_beyond": 10.0})
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "distance", "decision", "word"),
+    [
+        (spread(neutrophil=0.97), 7.9, "accept", "right in validation"),
+        (spread(neutrophil=0.97), 8.0, "accept", "right in validation"),
+        (spread(neutrophil=0.97), 8.1, "review", "unusual"),
+        (spread(neutrophil=0.97), 10.1, "unknown", "unlike any cell that it learned from"),
+        (spread(neutrophil=0.97), None, "accept", "right in validation"),
+        (spread(neutrophil=0.7), 8.1, "review", "under the 80.0 % that is needed"),
+        (spread(neutrophil=0.7), 10.1, "unknown", "unlike"),
+        (spread(other=0.97), 10.1, "unknown", "no white cell recognised"),
+    ],
+)
+def test_a_cell_far_from_what_was_learned(
+    probabilities: dict[str, float], distance: float | None, decision: str, word: str
+) -> None:
+    said, reason = decide(probabilities, AWAY, distance)
+    assert (said, word in reason) == (decision, True)
+
+
+def test_a_distance_changes_nothing_where_the_bundle_has_no_limits() -> None:
+    assert decide(spread(neutrophil=0.97), JUDGEMENT, 1e9) == decide(spread(neutrophil=0.97), JUDGEMENT)
+
+
+def test_the_reason_says_how_far_and_how_far_is_usual() -> None:
+    assert decide(spread(monocyte=0.93), AWAY, 12.34)[1] == (
+        "unlike any cell that it learned from (12.3 away; of known cells 99 % are within 10.0): monocyte at 93.0 % "
+        "means nothing here"
+    )
+    assert decide(spread(monocyte=0.93), AWAY, 9.0)[1] == (
+        "monocyte at 93.0 %, but the cell is unusual (9.0 away from what was learned; "
+        "of known cells 95 % are within 8.0)"
+    )
+
+
+def test_looks_that_disagree_are_told_of_where_a_person_should_look() -> None:
+    doubtful = spread(monocyte=0.6, lymphocyte=0.3)
+    assert decide(doubtful, JUDGEMENT, None, 0.75)[1].endswith(
+        "turned or mirrored it looks like another class"
+    )
+    assert "turned" not in decide(doubtful, JUDGEMENT, None, 1.0)[1]
+    assert decide(doubtful, JUDGEMENT, None, 0.75)[0] == "review"
+
+
 @given(
     st.lists(st.floats(0, 1), min_size=7, max_size=7).filter(lambda row: sum(row) > 0),
     st.floats(0, 1),

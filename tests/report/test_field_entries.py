@@ -29,6 +29,8 @@ cells = st.builds(
     reason=st.text(),
     at_edge=st.booleans(),
     score=share,
+    distance=st.none() | st.floats(0, 1e6),
+    class_set=st.none() | st.lists(st.sampled_from(CLASS_KEYS), unique=True).map(tuple),
 )
 fields = st.builds(
     FieldReading,

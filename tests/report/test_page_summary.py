@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from leukolens.differential.counts import Flag, WhiteCount
+from leukolens.reading.batch_check import BatchCheck
 from leukolens.report.page_summary import differential_note, differential_table, flags, key_figures, warnings
 from leukolens.report.sample import SampleReport
 
@@ -45,6 +46,15 @@ def test_what_is_missing_is_warned_of(smear: SampleReport, parsed: Parse) -> Non
         "1 of 6 fields could not be read; the reasons stand below.",
         "The pictures of 1 field are missing from this page.",
     ]
+
+
+def test_a_stain_that_is_new_is_the_first_warning(smear: SampleReport, parsed: Parse) -> None:
+    strange = replace(smear, batch=BatchCheck(cells=80, outside=60, usual=0.125, unlike=True))
+    told = [item.text for item in parsed("".join(warnings(strange, 0))).all("li")]
+    assert told[0].startswith("This stain is new to the model: 75 % of 80 cells lie outside")
+    assert told[1:] == [item.text for item in parsed("".join(warnings(smear, 0))).all("li")]
+    known = replace(smear, batch=BatchCheck(cells=80, outside=4, usual=0.125, unlike=False))
+    assert "".join(warnings(known, 0)) == "".join(warnings(smear, 0))
 
 
 def test_figures_that_nobody_gave_take_no_room(bare_smear: SampleReport, parsed: Parse) -> None:

@@ -26,14 +26,14 @@ def test_keys_stand_in_the_agreed_order(smear: SampleReport) -> None:
     assert found["leukolens"] == "9.9.9"
     assert found["bundle"] == {"name": "tiny", "sha256": "0123456789abcdef" * 4}
     (sample,) = found["samples"]
-    assert list(sample) == ["name", "origin", "fields", "differential", "flags"]
+    assert list(sample) == ["name", "origin", "fields", "differential", "flags", "batch"]
     assert list(sample["origin"]) == ["leukolens", "bundle", "engine", "settings"]
     assert list(sample["fields"][0]) == [
         "name", "path", "sha256", "status", "reason", "width", "height", "pixels_per_micrometre",
         "red_cells", "platelets", "cells",
     ]  # fmt: skip
     assert list(sample["fields"][0]["cells"][0]) == [
-        "box", "class", "probabilities", "decision", "reason", "at_edge", "score", "counted_as",
+        "box", "class", "probabilities", "decision", "reason", "set", "distance", "at_edge", "score", "counted_as",
     ]  # fmt: skip
     assert list(sample["differential"]) == [
         "denominator", "excluded", "classes", "unsure", "nucleated_red_cells", "white_count",

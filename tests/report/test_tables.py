@@ -6,6 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import leukolens
-from leukolens.bundle import Bundle
+from leukolens.bundle import Bundle, Judgement
 from leukolens.errors import ReportError
 from leukolens.imaging.framing import Box
 from leukolens.reading.cell import Cell, ImageReading
@@ -26,6 +27,8 @@ CELL = Cell(
     {"neutrophil": 0.0625, "monocyte": 0.93, "other": 0.0075000001},
     "accept",
     "it is one",
+    distance=6.1234,
+    class_set=("neutrophil", "monocyte"),
 )
 READINGS = (
     ImageReading(Path("a.png"), "ok", None, (CELL,)),
@@ -53,19 +56,37 @@ class TestDocument:
                             "probabilities": {"neutrophil": 0.0625, "monocyte": 0.93, "other": 0.0075},
                             "decision": "accept",
                             "reason": "it is one",
+                            "set": ["neutrophil", "monocyte"],
+                            "distance": 6.123,
                         }
                     ],
                 },
                 {"path": "b.png", "status": "no_cell", "reason": "no nucleus found", "cells": []},
                 {"path": "c.png", "status": "failed", "reason": "the file is empty", "cells": []},
             ],
+            "batch": None,
         }
 
     def test_keys_stand_in_the_agreed_order(self, make_bundle: Callable[..., Bundle]) -> None:
         read = json.loads("".join(document(READINGS, make_bundle())))
-        assert list(read) == ["schema", "leukolens", "bundle", "images"]
+        assert list(read) == ["schema", "leukolens", "bundle", "images", "batch"]
         assert list(read["images"][0]) == ["path", "status", "reason", "cells"]
-        assert list(read["images"][0]["cells"][0]) == ["box", "class", "probabilities", "decision", "reason"]
+        keys = ["box", "class", "probabilities", "decision", "reason", "set", "distance"]
+        assert list(read["images"][0]["cells"][0]) == keys
+
+    def test_a_bundle_that_cannot_tell_gives_null(self, make_bundle: Callable[..., Bundle]) -> None:
+        plain = ImageReading(Path("a.png"), "ok", None, (replace(CELL, distance=None, class_set=None),))
+        (cell,) = json.loads("".join(document([plain], make_bundle())))["images"][0]["cells"]
+        assert (cell["set"], cell["distance"]) == (None, None)
+
+    def test_enough_cells_are_checked_together(self, make_bundle: Callable[..., Bundle]) -> None:
+        bundle = make_bundle(judgement=Judgement(usual_within=6.0, unlike_beyond=9.0, outside_share=0.125))
+        read = json.loads("".join(document([READINGS[0]] * 25, bundle)))
+        assert read["batch"] == {
+            "cells": 25, "outside": 25, "share": 1.0, "usual": 0.125, "unlike": True,
+            "message": read["batch"]["message"],
+        }  # fmt: skip
+        assert "100 % of 25 cells" in read["batch"]["message"]
 
     def test_one_line_an_image(self, make_bundle: Callable[..., Bundle]) -> None:
         lines = "".join(document(READINGS, make_bundle())).splitlines()

@@ -15,12 +15,14 @@ import torch
 from leukolens import bundle as bundles
 from leukolens.bundle import Bundle, Figure, Judgement
 from leukolens.errors import TrainingError
+from leukolens.evaluation.calibration import softmax
 from leukolens.models.resnet import resnet24
+from leukolens.reading.classifier import Classifier
 from leukolens.reading.engine import Engine
 from leukolens.training import export, onnx_graph, session
 from leukolens.training.augment import centre
 from leukolens.training.crops import framed, samples_of
-from leukolens.training.judgement import write_judgement
+from leukolens.training.judgement import HeldOut, as_read, write_judgement
 from leukolens.training.run import Run
 
 
@@ -146,13 +148,21 @@ def test_the_graph_has_the_bundles_inputs_and_outputs_at_any_batch(exported: Bun
         value.name: [side.dim_value or "any" for side in value.type.tensor_type.shape.dim]
         for value in (*model.graph.input, *model.graph.output)
     }
-    assert shapes == {"crops": ["any", 3, 32, 32], "logits": ["any", 2], "activation": ["any", 2, 4, 4]}
+    assert shapes == {
+        "crops": ["any", 3, 32, 32],
+        "logits": ["any", 2],
+        "activation": ["any", 2, 4, 4],
+        "features": ["any", 512],
+    }
     assert {opset.version for opset in model.opset_import if not opset.domain} == {onnx_graph.OPSET}
 
 
 def test_equal_weights_give_equal_bytes(run: Path, exported: Bundle) -> None:
     assert export.to_onnx(export.trained(Run(run)), 32) == exported.classifier
-    assert bundles.pack(exported.card, exported.classifier) == (run / "model.leukolens").read_bytes()
+    packed = bundles.pack(
+        exported.card, exported.classifier, familiarity=exported.familiarity, replay=exported.replay
+    )
+    assert packed == (run / "model.leukolens").read_bytes()
 
 
 def test_a_flatten_head_is_exported_without_activation_maps() -> None:
@@ -189,6 +199,31 @@ def test_temperature_and_threshold_come_from_the_held_out_photographs(run: Path,
     assert judgement.chosen_on.startswith(f"{len(listing['held_out'])} images of {len(groups)} groups")
     assert judgement.temperature > 0
     assert 0 <= judgement.accept_above <= 1
+
+
+def test_held_out_photographs_are_counted_as_the_bundle_answers_them(
+    run: Path, exported: Bundle, crop_cache: Path
+) -> None:
+    recipe, card = Run(run).recipe(), exported.card
+    crops = framed(samples_of(recipe, run), recipe.classes, recipe.framing, margin=1.5, cache=crop_cache)
+    held_out = session.split(crops, recipe)[1]
+    # So small a network is sure of nothing; a threshold in its midst has some crops looked at again, and some not.
+    first = Classifier(exported).probabilities(held_out.pixels[:, 8:40, 8:40]).max(axis=1)
+    judgement = card.judgement.model_copy(update={"accept_above": float(np.median(first)) + 1e-6})
+    bundle = bundles.unpack(
+        bundles.pack(card.model_copy(update={"judgement": judgement}), exported.classifier), "in its midst"
+    )
+    network = export.trained(Run(run))
+    with torch.inference_mode():
+        logits = network(centre(torch.from_numpy(held_out.pixels), 32, 1.5)).numpy()
+    answers = as_read(HeldOut(held_out, logits, network), recipe, judgement)
+    np.testing.assert_allclose(
+        answers, Classifier(bundle).probabilities(held_out.pixels[:, 8:40, 8:40]), atol=1e-5
+    )
+    once = softmax(logits.astype(np.float64), judgement.temperature)
+    assert np.abs(answers - once).max() > 1e-4
+    assert card.confusion is not None
+    assert sum(card.confusion.groups) == len({sample.group for sample in held_out.samples})
 
 
 def test_a_judgement_from_elsewhere_and_figures_are_taken_over(

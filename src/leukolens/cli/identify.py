@@ -47,6 +47,7 @@ def identify(
     an image could not be read, after all the others are done.
     """
     from leukolens.imaging.decode import SUFFIXES
+    from leukolens.reading.batch_check import check
     from leukolens.reading.cell import ImageReading
     from leukolens.reading.reader import Reader
     from leukolens.report.tables import CsvTable, document
@@ -58,8 +59,8 @@ def identify(
         ImageReading(Path(folder), "failed", f"the folder cannot be listed ({why})")
         for folder, why in found.unreadable
     )
-    tally, table = Tally(), None
-    sinks: list[_Sink] = [tally]
+    tally, together, table = Tally(), _Together(), None
+    sinks: list[_Sink] = [tally, together]
     with ExitStack() as stack:
         if csv:
             sinks.append(stack.enter_context(CsvTable(csv, reader.classifier.classes)))
@@ -80,6 +81,9 @@ def identify(
                 pass
     if table:
         _show(table, tally)
+    batch = check(together.distances, reader.bundle.card.judgement)
+    if batch and batch.unlike and not quiet:
+        complain(batch.message)
     if tally.failed:
         complain(tally.complaint())
         raise typer.Exit(1)
@@ -90,6 +94,18 @@ def _into(sinks: list[_Sink], readings: Iterable[ImageReading]) -> Iterator[Imag
         for sink in sinks:
             sink.add(reading)
         yield reading
+
+
+class _Together:
+    """Keeps of each cell what the check of all of them together asks."""
+
+    def __init__(self) -> None:
+        self.distances: list[float] = []
+
+    def add(self, reading: ImageReading) -> None:
+        from leukolens.reading.batch_check import asked_of
+
+        self.distances += asked_of(reading.cells)
 
 
 class _Pictures:

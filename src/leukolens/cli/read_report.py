@@ -11,6 +11,7 @@ import leukolens
 from leukolens.differential.flags import flags
 from leukolens.differential.percentages import differential
 from leukolens.differential.ranges import load_ranges
+from leukolens.reading.batch_check import asked_of, check
 from leukolens.report.sample import Origin, SampleReport, tally
 
 if TYPE_CHECKING:
@@ -76,7 +77,10 @@ class Reporter:
             nucleated_red_cells=asked.nucleated_red_cells,
         )
         found = differential(counted, confusion=self._card.confusion, white_count=asked.white_count)
-        return SampleReport(name, fields, found, flags(found, self._ranges), self.origin)
+        batch = check(
+            (distance for field in fields for distance in asked_of(field.cells)), self._card.judgement
+        )
+        return SampleReport(name, fields, found, flags(found, self._ranges), self.origin, batch)
 
 
 def settings(asked: Asked) -> tuple[tuple[str, str], ...]:

@@ -111,7 +111,7 @@ def sentences(report: SampleReport, written: Path) -> Iterator[str]:
         yield f"{report.differential.nucleated_red_cells:.1f} nucleated red cells per 100 leukocytes."
     for flag in report.flags:
         yield flag.message
-    yield from report.differential.warnings
+    yield from report.warnings
     failed = [field for field in report.fields if field.status == "failed"]
     for field in failed[:MOST_FAILURES]:
         yield f"Not read: {printable(str(field.path))}: {printable(field.reason or '')}"

@@ -106,6 +106,16 @@ def document(evaluation: Evaluation) -> dict[str, Any]:
             }
             for line in evaluation.decisions
         ],
+        "sets": [
+            {
+                "class": line.label,
+                "images": line.images,
+                "coverage": _measure(line.coverage),
+                "size": line.size,
+                "empty": line.empty,
+            }
+            for line in evaluation.sets
+        ],
         "mistakes": [
             {
                 "image": mistake.image,

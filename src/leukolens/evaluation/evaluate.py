@@ -15,6 +15,7 @@ from leukolens.evaluation.answers import Identifies, Mistake, Watch, ask, worst_
 from leukolens.evaluation.measures import ClassMeasures, Headline, Measure, class_measures, headline
 from leukolens.evaluation.official_test import HELD_OUT_PREFIX, Variant, fields_in_train, variants
 from leukolens.evaluation.predictions import Predictions
+from leukolens.evaluation.set_coverage import SetMeasures, set_measures
 from leukolens.evaluation.trust import (
     CalibrationMeasures,
     CoverageBand,
@@ -66,6 +67,8 @@ class Evaluation:
         failed: Images that could not be read.
         predictions: Every probability.
         looks: None where the data is not held out.
+        sets: How often the set of classes that a cell may be holds its own, class by class, over all of the
+            bundle's classes; empty where it has no thresholds for them.
     """
 
     date: str
@@ -89,6 +92,7 @@ class Evaluation:
     failed: tuple[str, ...]
     predictions: Predictions
     looks: Looks | None
+    sets: tuple[SetMeasures, ...] = ()
 
 
 def evaluate(
@@ -134,8 +138,7 @@ def evaluate(
     looks = None
     if is_held_out(dataset, samples, card):
         look = ledger.Look(commit, card.recipe_sha256, card.seed, reader.bundle.sha256, dataset.name, split)
-        total = ledger.append(ledger_path, look, _seen(line, official, calibration.expected_error))
-        looks = Looks(total, ledger.looks(ledger_path, dataset.name))
+        looks = entered(ledger_path, look, line, official, calibration.expected_error)
     return Evaluation(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         commit=commit,
@@ -158,6 +161,7 @@ def evaluate(
         failed=answers.failed,
         predictions=predictions,
         looks=looks,
+        sets=set_measures(everything, card.judgement.sets),
     )
 
 
@@ -170,6 +174,25 @@ def is_held_out(dataset: CellDataset, samples: Sequence[Sample], card: Card) -> 
     if any(sample.group.startswith(HELD_OUT_PREFIX) for sample in samples):
         return True
     return dataset.name in NAMES and dataset.lab not in {part.lab for part in card.learned_from}
+
+
+def entered(
+    path: Path, look: ledger.Look, line: Headline, official: Sequence[Variant], error: Measure
+) -> Looks:
+    """Enters a look with the figures that it showed.
+
+    Args:
+        path: The ledger.
+        look: What was looked at.
+        line: Of all images that count.
+        official: The official test's variants, else empty.
+        error: Expected calibration error.
+
+    Raises:
+        ReportError: Where the ledger cannot be written; what was seen must not be reported then.
+    """
+    total = ledger.append(path, look, _seen(line, official, error))
+    return Looks(total, ledger.looks(path, look.dataset))
 
 
 def _seen(line: Headline, official: Sequence[Variant], error: Measure) -> list[ledger.Seen]:

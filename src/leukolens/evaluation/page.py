@@ -178,21 +178,40 @@ def _trust(evaluation: Evaluation) -> str:
         f"<div>{table(('decision', 'images', 'share', 'right'), taken)}"
         f'<p class="quiet">The bundle accepts from a probability of {plain(threshold)} on. Decisions, and '
         "right and wrong beside them, are over all of its classes.</p></div></div>"
+        f"{_sets(evaluation)}"
         f'<div class="pair">{reliability}{coverage}</div>'
+    )
+
+
+def _sets(evaluation: Evaluation) -> str:
+    """Coverage of the classes that a cell may be; nothing where the bundle says none."""
+    if not evaluation.sets:
+        return ""
+    rows = [
+        f"<tr><td>{escape(cell_class(line.label).name)}</td><td>{line.images:,}</td>{measured(line.coverage)}"
+        f"<td>{line.size:.2f}</td><td>{100 * line.empty:.1f}\u202f%</td></tr>"
+        for line in evaluation.sets
+    ]
+    wanted = plain(evaluation.card.judgement.set_coverage)
+    return (
+        f"{table(('class', 'images', 'set holds it', 'classes in a set', 'empty'), rows)}"
+        f'<p class="quiet">The set of classes that a cell may be was made to hold the true one in {wanted} of cells, '
+        "class by class, in each laboratory that the bundle knows; in another this is what was measured.</p>"
     )
 
 
 def _mistakes(evaluation: Evaluation, root: Path) -> str:
     if not evaluation.mistakes:
         return "<h2>Worst mistakes</h2><p>None: every answer is right.</p>"
-    shown = "".join(_mistake(mistake, root) for mistake in evaluation.mistakes)
+    shown = "".join(mistake_card(mistake, root) for mistake in evaluation.mistakes)
     return (
         "<h2>Worst mistakes</h2><p>The surest wrong answer about each photograph, the surest first, and the "
         f'square that was framed, in the colour of the answer.</p><div class="mistakes">{shown}</div>'
     )
 
 
-def _mistake(mistake: Mistake, root: Path) -> str:
+def mistake_card(mistake: Mistake, root: Path) -> str:
+    """A wrong answer with its picture; ``root`` is the data set's folder."""
     truth = cell_class(mistake.truth)
     colour, called = "#666666", "no cell found"
     if mistake.predicted:

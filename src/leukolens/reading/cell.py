@@ -25,6 +25,10 @@ class Cell:
         reason: Why, in words that a technologist reads.
         at_edge: Whether the field's edge cuts it.
         score: How sure the finder is that a white cell stands there, 0 to 1; 1 where nothing was asked.
+        distance: How far it lies from what the model has learned, as `reading.familiarity.Familiarity`
+            measures it; None where the bundle cannot tell.
+        class_set: The classes that it may be, at the coverage that the bundle's card says; None where the
+            bundle has no thresholds for them.
     """
 
     box: Box
@@ -33,6 +37,8 @@ class Cell:
     reason: str
     at_edge: bool = False
     score: float = 1.0
+    distance: float | None = None
+    class_set: tuple[str, ...] | None = None
 
     @property
     def label(self) -> str:

@@ -14,7 +14,7 @@ from leukolens.errors import BundleError
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-INPUT, LOGITS, ACTIVATION = "crops", "logits", "activation"
+INPUT, LOGITS, ACTIVATION, FEATURES = "crops", "logits", "activation", "features"
 FIELDS, HEAT, SHAPE = "fields", "heat", "shape"
 
 
@@ -119,15 +119,41 @@ class Engine:
         logits, activation = self._run([LOGITS, ACTIVATION], crops)
         return logits, activation
 
+    @property
+    def gives_features(self) -> bool:
+        """Whether the graph gives what its last layer sees; older bundles' don't.
+
+        Raises:
+            BundleError: Where the graph cannot be loaded.
+        """
+        return self._graph.gives(FEATURES)
+
+    def logits_and_features(
+        self, crops: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits, and the features (n, d) that they are a linear map of, from one run of the graph.
+
+        Raises:
+            BundleError: As above, or where the graph gives no features.
+        """
+        if not self.gives_features:
+            raise BundleError(
+                f"bundle {self.bundle.card.name} gives no features, so it cannot tell what is unlike its own cells",
+                "Export it again from its run with `leukolens export`",
+            )
+        logits, features = self._run([LOGITS, FEATURES], crops)
+        return logits, features
+
     def _run(self, outputs: list[str], crops: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        answers = self._graph.run(outputs, crops)
+        answers = dict(zip(outputs, self._graph.run(outputs, crops), strict=True))
         expected = (len(crops), len(self.bundle.card.classes))
-        for answer in answers:
-            if answer.shape[:2] != expected:
+        for name, answer in answers.items():
+            fits = answer.shape[:1] == expected[:1] if name == FEATURES else answer.shape[:2] == expected
+            if not fits or (name == FEATURES and answer.ndim != 2):
                 raise self._graph.misfit(f"its graph answers {answer.shape}, its card says {expected}")
-        if not np.isfinite(answers[0]).all():
-            raise self._graph.misfit("its graph answers with no number")
-        return answers
+            if name != ACTIVATION and not np.isfinite(answer).all():
+                raise self._graph.misfit("its graph answers with no number")
+        return [answers[name] for name in outputs]
 
 
 class FindingEngine:

@@ -6,23 +6,24 @@ import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from leukolens.bundle import Bundle, load
 from leukolens.errors import BundleError, ImageError
 from leukolens.imaging.decode import content_of, decode
-from leukolens.imaging.framing import Box, frame_within
+from leukolens.imaging.framing import Box, Slide, frame_within
 from leukolens.reading.cell import Cell, FieldReading
 from leukolens.reading.classifier import Classifier
 from leukolens.reading.detector import Detector, Found
 from leukolens.reading.engine import runtime
 from leukolens.reading.reader import NO_WHITE_CELL, Source, named, pixels_of, processors
-from leukolens.reading.trust import decide
-from leukolens.taxonomy import CLASS_KEYS
+from leukolens.reading.verdicts import judged
 
 EDGE_SHARE, EDGE_PIXELS = 0.03, 2
 
@@ -121,19 +122,41 @@ class FieldReader:
         boxes = [Box(*(round(float(side)) for side in box)) for box in white.boxes]
         crops = np.stack([frame_within(rgb, box, framing, found.slide)[0] for box in boxes])
         cells = []
-        rows = self.classifier.probabilities(crops)
-        for box, score, row in zip(boxes, white.scores, rows, strict=True):
-            given = dict(zip(self.classifier.classes, row.tolist(), strict=True))
-            probabilities = {key: given[key] for key in CLASS_KEYS if key in given}
-            decision, reason = decide(probabilities, self.bundle.card.judgement)
-            inside = box.within(width, height)
-            cut = cut_by_edge(box, width, height)
-            cells.append(Cell(inside, probabilities, decision, reason, cut, float(score)))
+        for cell, score in zip(judged(self.classifier, crops, boxes), white.scores, strict=True):
+            cut = cut_by_edge(cell.box, width, height) or cut_by_border(cell.box, found.slide)
+            inside = cell.box.within(width, height)
+            cells.append(replace(cell, box=inside, at_edge=cut, score=float(score)))
         return tuple(sorted(cells, key=lambda cell: (cell.box.y0, cell.box.x0, cell.box.y1, cell.box.x1)))
 
 
 def cut_by_edge(box: Box, width: int, height: int) -> bool:
     """Whether a field of this size cuts the cell: its box touches the edge, give or take a few pixels."""
-    near_x = max(EDGE_PIXELS, EDGE_SHARE * box.width)
-    near_y = max(EDGE_PIXELS, EDGE_SHARE * box.height)
+    near_x, near_y = _near(box)
     return box.x0 < near_x or box.y0 < near_y or box.x1 > width - near_x or box.y1 > height - near_y
+
+
+def cut_by_border(box: Box, slide: Slide) -> bool:
+    """Whether black inside the image, a round aperture or a corner that a rotation left, cuts the cell.
+
+    A cell is round: the ellipse in its box is what must not touch the border, give or take a few pixels.
+    The corners of a whole cell's box may well lie in a round border.
+
+    Args:
+        box: The cell, pixels of the field.
+        slide: Of the field.
+    """
+    if not slide.border.any():
+        return False
+    half_x, half_y = (side / 2 + near for side, near in zip((box.width, box.height), _near(box), strict=True))
+    # One of the two pixels of soft rim that count to the border; both are a quarter of a cell in a large field.
+    rows, columns = np.nonzero(cv2.erode(slide.border.astype(np.uint8), np.ones((3, 3), np.uint8)))
+    # A pixel of the small copy covers many of the field: its point nearest to the cell's middle tells.
+    x = np.clip((box.x0 + box.x1) / 2, columns / slide.scale, (columns + 1) / slide.scale)
+    y = np.clip((box.y0 + box.y1) / 2, rows / slide.scale, (rows + 1) / slide.scale)
+    away_x, away_y = x - (box.x0 + box.x1) / 2, y - (box.y0 + box.y1) / 2
+    return bool(((away_x / half_x) ** 2 + (away_y / half_y) ** 2 < 1).any())
+
+
+def _near(box: Box) -> tuple[float, float]:
+    """Distance within which a cell touches an edge, across and down, pixels."""
+    return max(EDGE_PIXELS, EDGE_SHARE * box.width), max(EDGE_PIXELS, EDGE_SHARE * box.height)

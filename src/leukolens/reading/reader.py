@@ -16,11 +16,10 @@ from leukolens.bundle import Bundle, load
 from leukolens.errors import ImageError
 from leukolens.imaging.decode import decode
 from leukolens.imaging.framing import Box, frame, frame_within, slide_of
-from leukolens.reading.cell import Cell, ImageReading
+from leukolens.reading.cell import ImageReading
 from leukolens.reading.classifier import Classifier
 from leukolens.reading.detector import Detector
-from leukolens.reading.trust import decide
-from leukolens.taxonomy import CLASS_KEYS
+from leukolens.reading.verdicts import judged
 
 CHUNK = 16
 NO_WHITE_CELL = "no white cell found"
@@ -82,11 +81,12 @@ class Reader:
     def _read(self, chunk: list[tuple[int, Source]]) -> list[ImageReading]:
         framed = [self._frame(source, number) for number, source in chunk]
         crops = [found[0] for found in framed if not isinstance(found, ImageReading)]
-        rows = iter(self.classifier.probabilities(np.stack(crops)) if crops else ())
+        boxes = [found[1] for found in framed if not isinstance(found, ImageReading)]
+        cells = judged(self.classifier, np.stack(crops), boxes) if crops else iter(())
         return [
             found
             if isinstance(found, ImageReading)
-            else self._judged(named(source, number), found[1], next(rows))
+            else ImageReading(named(source, number), "ok", None, (next(cells),))
             for (number, source), found in zip(chunk, framed, strict=True)
         ]
 
@@ -117,12 +117,6 @@ class Reader:
         slide = slide_of(rgb)
         found = self.detector.white_cell(rgb, slide)
         return None if found is None else frame_within(rgb, found, framing, slide)
-
-    def _judged(self, path: Path, box: Box, row: NDArray[np.float64]) -> ImageReading:
-        given = dict(zip(self.classifier.classes, row.tolist(), strict=True))
-        probabilities = {key: given[key] for key in CLASS_KEYS if key in given}
-        decision, reason = decide(probabilities, self.bundle.card.judgement)
-        return ImageReading(path, "ok", None, (Cell(box, probabilities, decision, reason),))
 
 
 def named(source: Source, number: int) -> Path:

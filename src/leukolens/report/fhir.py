@@ -119,7 +119,7 @@ def _report(context: Context, observed: Mapping[str, Resource]) -> Resource:
             **context.about(),
             "specimen": [context.link("specimen")],
             "result": [context.link(key) for key in observed],
-            "conclusion": "\n".join([*said, *report.differential.warnings, STATEMENT]),
+            "conclusion": "\n".join([*said, *report.warnings, STATEMENT]),
         }
     )
 

@@ -31,6 +31,8 @@ def field_entry(field: FieldReading) -> dict[str, Any]:
                 "reason": cell.reason,
                 "at_edge": cell.at_edge,
                 "score": float(cell.score),
+                "distance": None if cell.distance is None else float(cell.distance),
+                "set": None if cell.class_set is None else list(cell.class_set),
             }
             for cell in field.cells
         ],
@@ -65,6 +67,7 @@ def field_from_entry(entry: dict[str, Any]) -> FieldReading:
 
 def _cell_from_entry(entry: dict[str, Any]) -> Cell:
     x0, y0, x1, y1 = (int(end) for end in entry["box"])
+    distance, possible = entry.get("distance"), entry.get("set")
     return Cell(
         box=Box(x0, y0, x1, y1),
         probabilities={
@@ -74,6 +77,8 @@ def _cell_from_entry(entry: dict[str, Any]) -> Cell:
         reason=str(entry["reason"]),
         at_edge=bool(entry["at_edge"]),
         score=float(entry["score"]),
+        distance=None if distance is None else float(distance),
+        class_set=None if possible is None else tuple(_one_of(CLASS_KEYS, key) for key in possible),
     )
 
 

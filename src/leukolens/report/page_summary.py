@@ -55,7 +55,7 @@ def warnings(report: SampleReport, missing: int) -> Iterator[str]:
         )
     if missing:
         own.append(f"The pictures of {counted(missing, 'field')} are missing from this page.")
-    told = [*report.differential.warnings, *own]
+    told = [*report.warnings, *own]
     if told:
         yield f'<ul class="warnings">{"".join(f"<li>{_units(warning)}</li>" for warning in told)}</ul>'
 

@@ -13,7 +13,7 @@ from leukolens.reading.cell import FieldReading
 from leukolens.report.field_entries import field_entry
 from leukolens.report.listing import Listed, field_name, listed_in, nameless_reason
 from leukolens.report.sample import Origin, SampleReport
-from leukolens.report.tables import cell_entry
+from leukolens.report.tables import cell_entry, check_entry
 from leukolens.report.writing import whole_file
 
 SCHEMA = "leukolens.read/1"
@@ -56,7 +56,7 @@ def _sample_lines(report: SampleReport, paths: bool) -> Iterator[str]:
     """The text of `sample_entry`, without all fields in memory at once."""
     entry = sample_entry(report, paths=paths, fields=())
     before = {key: entry[key] for key in ("name", "origin")}
-    after = {key: entry[key] for key in ("differential", "flags")}
+    after = {key: entry[key] for key in ("differential", "flags", "batch")}
     yield json.dumps(before)[:-1] + ', "fields": ['
     comma = ""
     for place, field in enumerate(report.fields, start=1):
@@ -86,6 +86,7 @@ def sample_entry(
         "fields": [_public_field(report, place, field, paths) for place, field in enumerate(shown, start=1)],
         "differential": differential_entry(report.differential),
         "flags": [flag_entry(flag) for flag in report.flags],
+        "batch": check_entry(report.batch),
     }
 
 

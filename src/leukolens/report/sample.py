@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from leukolens.differential.counts import Differential, Flag, Tally
+from leukolens.reading.batch_check import BatchCheck
 from leukolens.reading.cell import Cell, FieldReading
 from leukolens.taxonomy import CLASSES, cell_class
 
@@ -39,6 +40,8 @@ class SampleReport:
         differential: Counted from their cells.
         flags: What a person should review.
         origin: What they were read with.
+        batch: Whether the sample looks like anything learned; None where it has too few cells to tell, or
+            the bundle doesn't know.
     """
 
     name: str
@@ -46,6 +49,13 @@ class SampleReport:
     differential: Differential
     flags: tuple[Flag, ...]
     origin: Origin
+    batch: BatchCheck | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know before using it, each one sentence or two; the gravest first."""
+        strange = (self.batch.message,) if self.batch is not None and self.batch.unlike else ()
+        return (*strange, *self.differential.warnings)
 
 
 def counted_as(cell: Cell, *, count_edges: bool = False) -> str:

@@ -16,10 +16,12 @@ from typing import Any, Self
 import leukolens
 from leukolens.bundle import Bundle
 from leukolens.errors import ReportError
+from leukolens.reading.batch_check import BatchCheck, asked_of, check
 from leukolens.reading.cell import Cell, ImageReading
 
 SCHEMA = "leukolens.identify/1"
 DIGITS = 6
+DISTANCE_DIGITS = 3
 
 
 # JSON
@@ -38,10 +40,13 @@ def document(readings: Iterable[ImageReading], bundle: Bundle) -> Iterator[str]:
     }
     yield json.dumps(head)[:-1] + ', "images": ['
     comma = ""
+    distances: list[float] = []
     for reading in readings:
+        distances += asked_of(reading.cells)
         yield f"{comma}\n {json.dumps(image_entry(reading))}"
         comma = ","
-    yield "\n]}\n"
+    together = check_entry(check(distances, bundle.card.judgement))
+    yield f'\n], "batch": {json.dumps(together)}}}\n'
 
 
 def image_entry(reading: ImageReading) -> dict[str, Any]:
@@ -62,6 +67,22 @@ def cell_entry(cell: Cell) -> dict[str, Any]:
         "probabilities": {key: round(value, DIGITS) for key, value in cell.probabilities.items()},
         "decision": cell.decision,
         "reason": cell.reason,
+        "set": None if cell.class_set is None else list(cell.class_set),
+        "distance": None if cell.distance is None else round(cell.distance, DISTANCE_DIGITS),
+    }
+
+
+def check_entry(check: BatchCheck | None) -> dict[str, Any] | None:
+    """What is said of a whole sample; None where it has too few cells, or the bundle cannot tell."""
+    if check is None:
+        return None
+    return {
+        "cells": check.cells,
+        "outside": check.outside,
+        "share": round(check.share, DIGITS),
+        "usual": round(check.usual, DIGITS),
+        "unlike": check.unlike,
+        "message": check.message,
     }
 
 

@@ -20,7 +20,8 @@ from leukolens.training.augment import centre
 from leukolens.training.card import card_of
 from leukolens.training.checkpoint import AVERAGE, NETWORK
 from leukolens.training.crops import Crops, framed, samples_of
-from leukolens.training.judgement import judge, read_judgement
+from leukolens.training.familiarity import familiarity_of, features_of
+from leukolens.training.judgement import HeldOut, judge, read_judgement
 from leukolens.training.loop import build
 from leukolens.training.onnx_graph import graph_of
 from leukolens.training.run import Run
@@ -46,7 +47,7 @@ class Checked:
 
 
 class _WithActivation(nn.Module):
-    """Gives logits and, from a *pool* head, the class activation maps."""
+    """Gives logits and, from a *pool* head, the class activation maps and what the last layer sees."""
 
     def __init__(self, network: ResNet) -> None:
         super().__init__()
@@ -54,8 +55,10 @@ class _WithActivation(nn.Module):
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         features = self.network.forward_features(crops)
-        logits = self.network.forward_head(features)
-        return (logits, self.network.activation(features)) if self.network.head == "pool" else (logits,)
+        if self.network.head != "pool":
+            return (self.network.forward_head(features),)
+        pooled = features.mean(dim=(2, 3))
+        return self.network.classifier(pooled), self.network.activation(features), pooled
 
 
 def trained(run: Run, epoch: int | None = None) -> ResNet:
@@ -76,8 +79,8 @@ def trained(run: Run, epoch: int | None = None) -> ResNet:
 
 
 def to_onnx(network: ResNet, size: int) -> bytes:
-    """The network as an ONNX graph: ``crops`` -> ``logits`` and, from a *pool* head, ``activation``."""
-    names = ["logits", "activation"] if network.head == "pool" else ["logits"]
+    """The network as an ONNX graph: ``crops`` -> ``logits`` and, from a *pool* head, ``activation``, ``features``."""
+    names = ["logits", "activation", "features"] if network.head == "pool" else ["logits"]
     free = {0: torch.export.Dim("images")}
     return graph_of(_WithActivation(network).eval(), torch.zeros(2, 3, size, size), "crops", names, free)
 
@@ -155,13 +158,17 @@ def export_run(
     inputs = centre(torch.from_numpy(shown.pixels), recipe.framing.size, recipe.augment.margin)
     card = card_of(recipe, network, judged or Judgement.model_validate({}), teach, figures, root)
     checked = compare(network, Engine(bundle.unpack(bundle.pack(card, graph), str(out))), inputs)
+    known = familiarity_of(network, teach, recipe)
     if judged is None:
         groups = len({sample.group for sample in held_out.samples})
         fold = f"fold {recipe.validation.fold} of {recipe.validation.folds}"
         chosen_on = f"{len(held_out)} images of {groups} groups held out of training ({fold})"
-        judged, confusion = judge(checked.logits, held_out, recipe.classes, chosen_on)
+        names = [sample.path.as_posix() for sample in held_out.samples]
+        away = None if known is None else known.distance(features_of(network, held_out.pixels, recipe))
+        found = judge(recipe, [HeldOut(held_out, checked.logits, network, away)], names, chosen_on)
+        judged, confusion = found.judgement, found.confusion
     card = card.model_copy(update={"judgement": judged, "confusion": confusion})
-    return bundle.save(card, graph, out)
+    return bundle.save(card, graph, out, familiarity=None if known is None else known.to_bytes())
 
 
 def _sample(crops: Crops, seed: int) -> Crops:

@@ -3,80 +3,170 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from leukolens.bundle import SUFFIX, Judgement, load
 from leukolens.differential.confusion import Confusion, confusion_of
 from leukolens.errors import TrainingError
 from leukolens.evaluation.calibration import accept_threshold, fit_temperature, softmax
+from leukolens.evaluation.counted import counted
 from leukolens.evaluation.predictions import Predictions
-from leukolens.taxonomy import cell_class, in_order
+from leukolens.reading.classifier import side_of
+from leukolens.reading.conformal import set_thresholds
+from leukolens.taxonomy import cell_class
+from leukolens.training.augment import centre
 from leukolens.training.checkpoint import write_atomically
 from leukolens.training.crops import Crops
+from leukolens.training.familiarity import with_limits
+from leukolens.training.recipe import Recipe
 
 SIDES = 4
 """From how many sides a bundle looks at a cell that it is unsure of; eight gain no more (decision 0007)."""
+BATCH = 64
 
 
-def judge(
-    logits: NDArray[np.float32], crops: Crops, classes: list[str], chosen_on: str
-) -> tuple[Judgement, Confusion]:
-    """Temperature, acceptance threshold and confusion from held-out images."""
-    temperature = fit_temperature(logits, crops.truth)
-    predictions = Predictions(
-        tuple(classes),
-        tuple(sample.path.as_posix() for sample in crops.samples),
-        tuple(sample.group for sample in crops.samples),
-        crops.truth,
-        softmax(logits.astype(np.float64), temperature),
-    )
-    labs = tuple(sorted({sample.lab for sample in crops.samples}))
-    return judged(predictions, temperature, chosen_on, labs)
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldOut:
+    """Crops that a network did not learn from, and what it says of them.
+
+    Attributes:
+        crops: The wide crops.
+        logits: float (n, classes), at a first look.
+        network: Inputs to logits, on the CPU, to look again with.
+        distances: float (n,), how far each lies from what the network learned; None where nobody knows.
+    """
+
+    crops: Crops
+    logits: NDArray[np.floating]
+    network: Callable[[Tensor], Tensor]
+    distances: NDArray[np.floating] | None = None
 
 
-def judged(
-    predictions: Predictions, temperature: float, chosen_on: str, labs: tuple[str, ...]
-) -> tuple[Judgement, Confusion]:
-    """Acceptance threshold and confusion from calibrated answers to held-out images.
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What held-out images say of when to believe.
+
+    Attributes:
+        judgement: Temperature and threshold, chosen on one look at each image.
+        confusion: What the images would be counted as, by true class.
+        predictions: Calibrated answers as reading gives them: unsure images looked at from all sides.
+    """
+
+    judgement: Judgement
+    confusion: Confusion
+    predictions: Predictions
+
+
+def judge(recipe: Recipe, parts: Sequence[HeldOut], names: Sequence[str], chosen_on: str) -> Judged:
+    """Temperature, acceptance threshold and confusion from held-out images.
 
     Args:
-        predictions: Of one look at each image.
-        temperature: That calibrated them.
+        recipe: What the networks were trained by.
+        parts: The images, each part with the network that did not learn from it.
+        names: One name an image, unique, in the order of the parts.
         chosen_on: The images, in words.
-        labs: Where they come from.
     """
-    accepted = accept_threshold(predictions)
-    judgement = Judgement(
-        temperature=temperature,
-        accept_above=accepted.threshold,
-        accepted_accuracy=accepted.accuracy,
-        accepted_share=accepted.coverage,
-        chosen_on=chosen_on,
-        sides=SIDES,
+    logits = np.concatenate([part.logits for part in parts]).astype(np.float64)
+    samples = [sample for part in parts for sample in part.crops.samples]
+    truth = np.concatenate([part.crops.truth for part in parts])
+    temperature = fit_temperature(logits, truth)
+
+    def answered(probabilities: NDArray[np.float64]) -> Predictions:
+        return Predictions(
+            tuple(recipe.classes),
+            tuple(names),
+            tuple(sample.group for sample in samples),
+            truth,
+            probabilities,
+        )
+
+    once = answered(softmax(logits, temperature))
+    judgement = Judgement.model_validate(
+        {
+            "temperature": temperature,
+            "accept_above": accept_threshold(once).threshold,
+            "chosen_on": chosen_on,
+            "sides": SIDES,
+        }
     )
-    return judgement, confusion(predictions, judgement, chosen_on, labs)
+    predictions = answered(np.concatenate([as_read(part, recipe, judgement) for part in parts]))
+    judgement = judgement.model_copy(
+        update={
+            "sets": set_thresholds(
+                recipe.classes,
+                predictions.probabilities,
+                truth,
+                predictions.groups,
+                [sample.lab for sample in samples],
+            )
+        }
+    )
+    sure = predictions.confidence >= judgement.accept_above
+    distances = distances_of(parts)
+    if distances is not None:
+        white = np.array([cell_class(key).leukocyte for key in recipe.classes])[truth]
+        judgement = with_limits(judgement, distances, white, [sample.lab for sample in samples])
+        sure &= distances <= (judgement.usual_within or np.inf)
+    judgement = judgement.model_copy(
+        update={
+            "accepted_accuracy": float(predictions.correct[sure].mean()) if sure.any() else None,
+            "accepted_share": float(sure.mean()),
+        }
+    )
+    labs = tuple(sorted({sample.lab for sample in samples}))
+    counts = confusion(predictions, judgement, chosen_on, labs, distances)
+    return Judged(judgement, counts, predictions)
+
+
+def distances_of(parts: Sequence[HeldOut]) -> NDArray[np.float64] | None:
+    """How far the images of all parts lie from what was learned, (n,); None where one part doesn't know."""
+    known = [part.distances for part in parts if part.distances is not None]
+    return np.concatenate(known).astype(np.float64) if len(known) == len(parts) else None
+
+
+def as_read(part: HeldOut, recipe: Recipe, judgement: Judgement) -> NDArray[np.float64]:
+    """Calibrated probabilities, (n, classes), as `reading.classifier.Classifier` gives them.
+
+    Crops whose first look leaves them under the threshold are looked at from all sides.
+    """
+    answers = softmax(part.logits.astype(np.float64), judgement.temperature)
+    unsure = np.flatnonzero(answers.max(axis=1, initial=0) < judgement.accept_above)
+    if len(unsure):
+        pixels = part.crops.pixels[unsure]
+        looks = [
+            softmax(_logits(part.network, side_of(pixels, number), recipe), judgement.temperature)
+            for number in range(1, judgement.sides)
+        ]
+        answers[unsure] = np.mean([answers[unsure], *looks], axis=0)
+    return answers
+
+
+def _logits(
+    network: Callable[[Tensor], Tensor], pixels: NDArray[np.uint8], recipe: Recipe
+) -> NDArray[np.float64]:
+    inputs = centre(torch.from_numpy(pixels), recipe.framing.size, recipe.augment.margin)
+    with torch.inference_mode():
+        return torch.cat([network(piece) for piece in torch.split(inputs, BATCH)]).double().numpy()
 
 
 def confusion(
-    predictions: Predictions, judgement: Judgement, measured_on: str, labs: tuple[str, ...]
+    predictions: Predictions,
+    judgement: Judgement,
+    measured_on: str,
+    labs: tuple[str, ...],
+    distances: NDArray[np.floating] | None = None,
 ) -> Confusion:
-    """What a differential would count the held-out images as, by their true class.
-
-    As reading counts: a cell under the threshold is unsure, unless its likeliest class is no leukocyte.
-    """
-    classes = in_order(set(predictions.classes))
-    place = {key: index for index, key in enumerate(classes)}
-    found = predictions.only(predictions.found)
-    own = [place[key] for key in found.classes]
-    unsure = (found.confidence < judgement.accept_above) & np.array(
-        [cell_class(found.classes[index]).leukocyte for index in found.predicted]
-    )
-    answered = np.where(unsure, len(classes), np.array(own)[found.predicted])
+    """What a differential would count held-out images as, by their true class."""
+    found = counted(predictions, judgement, distances)
     return confusion_of(
-        classes, np.array(own)[found.truth], answered, found.groups, labs=labs, measured_on=measured_on
+        found.classes, found.truth, found.answered, found.groups, labs=labs, measured_on=measured_on
     )
 
 

@@ -11,14 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from leukolens.bundle import Judgement
-from leukolens.differential.confusion import Confusion
 from leukolens.errors import TrainingError
-from leukolens.evaluation.calibration import fit_temperature, softmax
-from leukolens.evaluation.predictions import Predictions
 from leukolens.training.checkpoint import write_atomically
 from leukolens.training.crops import Crops, Progress, framed, samples_of
-from leukolens.training.judgement import judged, write_judgement
+from leukolens.training.export import trained
+from leukolens.training.familiarity import familiarity_of, features_of
+from leukolens.training.judgement import HeldOut, Judged, judge, write_judgement
 from leukolens.training.loop import Watch
 from leukolens.training.recipe import Recipe, changed
 from leukolens.training.run import Epoch, Run
@@ -31,15 +29,11 @@ class CrossFit:
 
     Attributes:
         epoch: Where the held-out loss, averaged over all held-out images, is lowest.
-        judgement: Temperature and threshold from the pooled answers of that epoch.
-        confusion: What those answers would be counted as, by true class.
-        predictions: Those answers, calibrated.
+        judged: What the pooled answers of that epoch say.
     """
 
     epoch: int
-    judgement: Judgement
-    confusion: Confusion
-    predictions: Predictions
+    judged: Judged
 
 
 def fold_recipe(recipe: Recipe, fold: int | None) -> Recipe:
@@ -75,15 +69,17 @@ def cross_fit(
         part = fold_place(place, fold)
         if len(Run(part.out).epochs()) < recipe.schedule.epochs:
             train(
-                fold_recipe(recipe, fold),
+                # The epoch that all folds choose together looks again at what it is unsure of.
+                changed(fold_recipe(recipe, fold), checkpoints={"keep": "all"}),
                 part,
                 resume=True,
                 watch=watch(f"fold {fold + 1} of {len(folds)}"),
                 progress=progress,
             )
     chosen = pool(recipe, place)
-    write_judgement(chosen.judgement, chosen.confusion, chosen.epoch, place.out / "judgement.json")
-    write_atomically(place.out / "held_out.json", chosen.predictions.to_json().encode())
+    judged = chosen.judged
+    write_judgement(judged.judgement, judged.confusion, chosen.epoch, place.out / "judgement.json")
+    write_atomically(place.out / "held_out.json", judged.predictions.to_json().encode())
     whole = fold_recipe(recipe, None)
     if chosen.epoch != recipe.schedule.epochs:
         whole = changed(whole, checkpoints={"keep": "all"})
@@ -95,7 +91,7 @@ def pool(recipe: Recipe, place: Place) -> CrossFit:
     """Puts the folds' held-out answers together and chooses by them.
 
     Raises:
-        TrainingError: Where a fold is not finished.
+        TrainingError: Where a fold is not finished, or did not keep the chosen epoch.
     """
     runs = [Run(fold_place(place, fold).out) for fold in range(recipe.validation.folds)]
     for run in runs:
@@ -112,17 +108,24 @@ def pool(recipe: Recipe, place: Place) -> CrossFit:
     )
     parts = [split(crops, fold_recipe(recipe, fold))[1] for fold in range(recipe.validation.folds)]
     epoch = best_epoch([run.epochs() for run in runs], [len(part) for part in parts])
-    logits = np.concatenate([run.held_out(epoch).numpy() for run in runs]).astype(np.float64)
-    truth = np.concatenate([part.truth for part in parts])
-    temperature = fit_temperature(logits, truth)
-    predictions = _predictions(recipe, parts, truth, softmax(logits, temperature), place.root)
+    samples = [sample for part in parts for sample in part.samples]
     chosen_on = (
-        f"{len(truth)} images of {len(set(predictions.groups))} groups, each answered by a network "
-        f"that never saw its group ({recipe.validation.folds}-fold cross-fitting, epoch {epoch})"
+        f"{len(samples)} images of {len({sample.group for sample in samples})} groups, each answered by a "
+        f"network that never saw its group ({recipe.validation.folds}-fold cross-fitting, epoch {epoch})"
     )
-    labs = tuple(sorted({sample.lab for part in parts for sample in part.samples}))
-    judgement, confusion = judged(predictions, temperature, chosen_on, labs)
-    return CrossFit(epoch, judgement, confusion, predictions)
+    held_out = [_held_out(fold_recipe(recipe, fold), run, epoch, crops) for fold, run in enumerate(runs)]
+    return CrossFit(
+        epoch, judge(recipe, held_out, [_name(sample.path, place.root) for sample in samples], chosen_on)
+    )
+
+
+def _held_out(recipe: Recipe, run: Run, epoch: int, crops: Crops) -> HeldOut:
+    """What a fold's network says of what it never saw, and how far that lies from what it learned."""
+    network = trained(run, epoch)
+    teach, held_out = split(crops, recipe)
+    known = familiarity_of(network, teach, recipe)
+    away = None if known is None else known.distance(features_of(network, held_out.pixels, recipe))
+    return HeldOut(held_out, run.held_out(epoch).numpy(), network, away)
 
 
 def best_epoch(folds: list[list[Epoch]], sizes: list[int]) -> int:
@@ -131,19 +134,5 @@ def best_epoch(folds: list[list[Epoch]], sizes: list[int]) -> int:
     return int(np.average(losses, axis=0, weights=sizes).argmin()) + 1
 
 
-def _predictions(
-    recipe: Recipe, parts: list[Crops], truth: np.ndarray, probabilities: np.ndarray, root: Path
-) -> Predictions:
-    samples = [sample for part in parts for sample in part.samples]
-    return Predictions(
-        tuple(recipe.classes),
-        tuple(
-            sample.path.relative_to(root).as_posix()
-            if sample.path.is_relative_to(root)
-            else "/".join(sample.path.parts[-2:])
-            for sample in samples
-        ),
-        tuple(sample.group for sample in samples),
-        truth,
-        probabilities,
-    )
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else "/".join(path.parts[-2:])

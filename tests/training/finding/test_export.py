@@ -270,6 +270,9 @@ def test_finds_of_every_score_are_compared_kind_by_kind(
         return heat, np.zeros((4, *heat.shape[1:]), np.float32)
 
     monkeypatch.setattr(FindingEngine, "peaks", peaks)
+    monkeypatch.setattr(
+        "leukolens.reading.detector.with_nucleus", lambda rgb, white, *_: np.ones(len(white), bool)
+    )
     finder = export.Finder(
         export.with_detector(make_bundle(), b"none", finding(accept=dict.fromkeys(KINDS, 0.8)))
     )

@@ -144,7 +144,9 @@ def chosen(given: Bundle, graph: bytes, finding: Finding, fields: list[LabelledF
 def with_detector(given: Bundle, graph: bytes, finding: Finding) -> Bundle:
     """A bundle with this detector in place of its own, in memory."""
     card = given.card.model_copy(update={"finding": finding})
-    return bundle.unpack(bundle.pack(card, given.classifier, graph), given.card.name)
+    return bundle.unpack(
+        bundle.pack(card, given.classifier, graph, given.familiarity, given.replay), given.card.name
+    )
 
 
 def check(network: Detector, engine: FindingEngine) -> float:
@@ -208,7 +210,7 @@ def add_detector(folder: Path, given: Bundle, out: Path, root: Path, *, choice: 
             "Give the finding.json that exporting a run with a fold wrote, with --finding",
         )
     card = given.card.model_copy(update={"finding": finding})
-    return bundle.save(card, given.classifier, out, graph)
+    return bundle.save(card, given.classifier, out, graph, given.familiarity, given.replay)
 
 
 def read_choice(path: Path) -> dict[str, object]:
