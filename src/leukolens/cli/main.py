@@ -14,6 +14,7 @@ import typer
 
 from leukolens import __version__
 from leukolens.cli import data
+from leukolens.cli.adapt import adapt
 from leukolens.cli.demo import demo
 from leukolens.cli.endings import INTERRUPTED, Commands, complain
 from leukolens.cli.evaluate import evaluate
@@ -54,6 +55,7 @@ app.command()(read)
 app.command()(identify)
 app.command()(train)
 app.command()(evaluate)
+app.command()(adapt)
 app.command()(export)
 app.command()(demo)
 app.add_typer(data.app, name="data")

@@ -24,6 +24,7 @@ from leukolens.training.familiarity import familiarity_of, features_of
 from leukolens.training.judgement import HeldOut, judge, read_judgement
 from leukolens.training.loop import build
 from leukolens.training.onnx_graph import graph_of
+from leukolens.training.replay import replay_of
 from leukolens.training.run import Run
 from leukolens.training.session import split
 
@@ -168,7 +169,8 @@ def export_run(
         found = judge(recipe, [HeldOut(held_out, checked.logits, network, away)], names, chosen_on)
         judged, confusion = found.judgement, found.confusion
     card = card.model_copy(update={"judgement": judged, "confusion": confusion})
-    return bundle.save(card, graph, out, familiarity=None if known is None else known.to_bytes())
+    familiarity = None if known is None else known.to_bytes()
+    return bundle.save(card, graph, out, familiarity=familiarity, replay=replay_of(network, teach, recipe))
 
 
 def _sample(crops: Crops, seed: int) -> Crops:

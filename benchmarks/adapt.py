@@ -1,0 +1,286 @@
+"""Protocol question 3: a laboratory that a bundle never saw, before and after a few of its labelled cells.
+
+The bundle must have left that laboratory out. At most 20 cells a class are drawn, never more than half of a class, by
+whole groups, five times; the rest of the laboratory is the test, asked before and after. On blood-cells the cells are
+one copy each of up to 16 TRAIN photographs a class, of fields that TEST does not share, and the test is all of TEST.
+
+    python benchmarks/adapt.py leave-tecom-out.leukolens tecom-300 --out results/adapt-tecom
+
+A look at a laboratory called unseen is entered in the ledger. Prints the table, and writes it with every draw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from leukolens.adaptation.adapt import adapt, adapt_unlabelled
+from leukolens.adaptation.comparison import Change, Comparison, compare
+from leukolens.bundle import Bundle, load
+from leukolens.datasets.base import CellDataset, Sample, data_root
+from leukolens.datasets.catalogue import open_dataset
+from leukolens.datasets.folder import Folder
+from leukolens.errors import LeukolensError
+from leukolens.evaluation import ledger
+from leukolens.evaluation.answers import ask
+from leukolens.evaluation.evaluate import is_held_out
+from leukolens.evaluation.measures import Measure
+from leukolens.evaluation.predictions import Predictions
+from leukolens.reading.reader import Reader
+from leukolens.taxonomy import in_order
+
+MOST_A_CLASS = 20
+PHOTOGRAPHS_A_CLASS = 16
+DRAWS = 5
+FEWEST_FOR_RATES = 30, 5  # cells and groups
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """One division of a laboratory's images."""
+
+    taught: tuple[Sample, ...]
+    asked: tuple[Sample, ...]
+
+
+def draw(samples: Sequence[Sample], rng: np.random.Generator, most: int) -> Draw:
+    """Whole groups, up to so many cells a class and half of it; the rest is asked."""
+    members: dict[str, list[Sample]] = {}
+    for sample in samples:
+        members.setdefault(sample.group, []).append(sample)
+    total: dict[str, int] = {}
+    for sample in samples:
+        total[sample.label] = total.get(sample.label, 0) + 1
+    taken = dict.fromkeys(total, 0)
+    chosen: set[str] = set()
+    for group in rng.permutation(sorted(members)).tolist():
+        counts = dict.fromkeys(total, 0)
+        for sample in members[group]:
+            counts[sample.label] += 1
+        if all(
+            taken[label] + count <= min(most, total[label] // 2) for label, count in counts.items() if count
+        ):
+            chosen.add(group)
+            for label, count in counts.items():
+                taken[label] += count
+    return Draw(
+        tuple(sample for sample in samples if sample.group in chosen),
+        tuple(sample for sample in samples if sample.group not in chosen),
+    )
+
+
+def draw_blood_cells(dataset: CellDataset, rng: np.random.Generator) -> Draw:
+    """One copy each of some TRAIN photographs whose field TEST does not share; all of TEST is asked."""
+    asked = dataset.samples("test")
+    fields = {sample.field for sample in asked}
+    copies: dict[tuple[str, str], list[Sample]] = {}
+    for sample in dataset.samples("train"):
+        if sample.field not in fields:
+            copies.setdefault((sample.label, sample.group), []).append(sample)
+    taken: dict[str, int] = {}
+    taught = []
+    for index in rng.permutation(len(copies)).tolist():
+        label, group = sorted(copies)[index]
+        if taken.get(label, 0) < PHOTOGRAPHS_A_CLASS:
+            taken[label] = taken.get(label, 0) + 1
+            those = copies[label, group]
+            taught.append(those[int(rng.integers(len(those)))])
+    return Draw(tuple(taught), asked)
+
+
+def laid_out(samples: Sequence[Sample], root: Path, *, labelled: bool) -> Path:
+    """A folder of class folders that links to the images, with their groups; one folder where labels are kept back."""
+    rows = ["image,group"]
+    for index, sample in enumerate(samples):
+        folder = root / (sample.label if labelled else "images")
+        folder.mkdir(parents=True, exist_ok=True)
+        link = folder / f"{index:05d}{sample.path.suffix.lower()}"
+        link.symlink_to(sample.path.resolve())
+        rows.append(f'{link.relative_to(root).as_posix()},"{sample.group}"')
+    if labelled:
+        (root / "groups.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return root
+
+
+def answers(bundle: Bundle, samples: Sequence[Sample], classes: Sequence[str], root: Path) -> Predictions:
+    """Answers restricted to the laboratory's classes, an image without a cell wrong."""
+    given = ask(Reader(bundle, threads=2), samples, root).predictions
+    return given.restricted(in_order(set(classes)))
+
+
+def one_draw(
+    bundle: Bundle, dataset: CellDataset, drawn: Draw, seed: int, *, labelled: bool
+) -> dict[str, Any]:
+    asked = in_order({sample.label for sample in drawn.asked})
+    with TemporaryDirectory(prefix="leukolens-") as scratch:
+        folder = laid_out(drawn.taught, Path(scratch) / "lab", labelled=labelled)
+        out, refused = Path(scratch) / "own.leukolens", ""
+        reader = Reader(bundle, threads=2)
+        started, spent = time.perf_counter(), time.process_time()
+        try:
+            own = (
+                adapt(reader, Folder(folder), out, seed=seed).bundle
+                if labelled
+                else adapt_unlabelled(reader, folder, out).bundle
+            )
+        except LeukolensError as error:
+            # What a user would meet: the bundle stays as it is.
+            own, refused = bundle, str(error)
+        seconds, processor = time.perf_counter() - started, time.process_time() - spent
+        before = answers(bundle, drawn.asked, asked, dataset.root)
+        after = answers(own, drawn.asked, asked, dataset.root)
+    found = compare(before, after)
+    return {
+        "taught": {key: sum(sample.label == key for sample in drawn.taught) for key in asked},
+        "asked": len(drawn.asked),
+        "seconds": seconds,
+        "processor_seconds": processor,
+        "refused": refused,
+        "figures": figures(found),
+        "classes": {
+            line.key: {
+                "cells": line.cells,
+                "groups": line.groups,
+                "before": round(line.recall.before.value * line.cells),
+                "after": round(line.recall.after.value * line.cells),
+            }
+            for line in found.classes
+        },
+    }
+
+
+def figures(found: Comparison) -> dict[str, Any]:
+    lines = {"accuracy": found.accuracy, "balanced accuracy": found.balanced}
+    lines |= {f"{line.key} recall": line.recall for line in found.classes}
+    return {
+        name: {part: limits(change, part) for part in ("before", "after", "difference")}
+        for name, change in lines.items()
+    }
+
+
+def limits(change: Change, part: str) -> dict[str, float | None]:
+    measure: Measure = getattr(change, part)
+    interval = measure.interval
+    return {
+        "value": measure.value,
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+    }
+
+
+def mean_over(draws: Sequence[dict[str, Any]], name: str, part: str) -> dict[str, float | None]:
+    """Value and ends of the interval, each the mean over draws; no interval where a draw has none."""
+    found = [one["figures"][name][part] for one in draws if name in one["figures"]]
+    ends: dict[str, float | None] = {}
+    for end in ("value", "low", "high"):
+        values = [one[end] for one in found]
+        ends[end] = None if None in values else float(np.mean(values))
+    return ends
+
+
+def text(entry: dict[str, float | None], sign: str = "") -> str:
+    value = f"{entry['value']:{sign}.3f}"
+    return (
+        value if entry["low"] is None else f"{value} ({entry['low']:{sign}.3f} to {entry['high']:{sign}.3f})"
+    )
+
+
+def table(draws: Sequence[dict[str, Any]]) -> str:
+    rows = ["| figure | before | after | difference |", "|---|---|---|---|"]
+    least_cells, least_groups = FEWEST_FOR_RATES
+    for name in draws[0]["figures"]:
+        key = name.removesuffix(" recall")
+        lines = [one["classes"][key] for one in draws if key in one["classes"]]
+        if lines and any(line["cells"] < least_cells or line["groups"] < least_groups for line in lines):
+            counts = [
+                ", ".join(f"{line[part]} of {line['cells']}" for line in lines)
+                for part in ("before", "after")
+            ]
+            rows.append(f"| {name} | {counts[0]} | {counts[1]} | – |")
+        else:
+            parts = [
+                text(mean_over(draws, name, part), sign)
+                for part, sign in (("before", ""), ("after", ""), ("difference", "+"))
+            ]
+            rows.append(f"| {name} | {' | '.join(parts)} |")
+    return "\n".join(rows)
+
+
+def entered(bundle: Bundle, dataset: CellDataset, draws: Sequence[dict[str, Any]], out: Path) -> None:
+    """Enters the look in the ledger, where it is one."""
+    split = "test" if dataset.lab == "blood-cells" else "all"
+    if not is_held_out(dataset, dataset.samples(split), bundle.card):
+        return
+    seen = []
+    for part in ("before", "after"):
+        for name in ("accuracy", "balanced accuracy"):
+            entry = mean_over(draws, name, part)
+            seen.append(
+                ledger.Seen(
+                    f"{name} ({part} adapting)", float(entry["value"] or 0), entry["low"], entry["high"]
+                )
+            )
+    card = bundle.card
+    look = ledger.Look(
+        ledger.code_commit(), card.recipe_sha256, card.seed, bundle.sha256, dataset.name, split
+    )
+    ledger.append(ledger.default_ledger(out), look, seen)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("dataset")
+    parser.add_argument("--unlabelled", action="store_true", help="match statistics of 50 cells instead")
+    parser.add_argument("--most", type=int, default=MOST_A_CLASS)
+    parser.add_argument("--draws", type=int, default=DRAWS)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    bundle, dataset = load(options.bundle), open_dataset(options.dataset, data_root(options.data))
+    options.out.mkdir(parents=True, exist_ok=True)
+    draws = []
+    for seed in range(options.draws):
+        rng = np.random.default_rng(seed)
+        if dataset.name == "blood-cells":
+            drawn = draw_blood_cells(dataset, rng)
+        else:
+            known = [sample for sample in dataset.samples() if sample.label in bundle.card.classes]
+            drawn = draw(known, rng, options.most)
+        if options.unlabelled:
+            order = rng.permutation(len(drawn.taught))[:50]
+            drawn = Draw(tuple(drawn.taught[index] for index in order), drawn.asked)
+        draws.append(one_draw(bundle, dataset, drawn, seed, labelled=not options.unlabelled))
+    entered(bundle, dataset, draws, options.out)
+    document = {
+        "command": shlex.join(["python", *sys.argv]),
+        "bundle": {"name": bundle.card.name, "sha256": bundle.sha256},
+        "dataset": dataset.name,
+        "processors": os.cpu_count(),
+        "draws": draws,
+    }
+    (options.out / "adapt.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+    print(f"{dataset.name}, mean over {len(draws)} draws; intervals are the draws' own, averaged")
+    print(table(draws))
+    seconds = ", ".join(f"{one['seconds']:.1f}" for one in draws)
+    print(f"Seconds on two threads: {seconds}")
+    for one in draws:
+        if one["refused"]:
+            print(f"refused: {one['refused']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What an adaptation did, as one JSON document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import leukolens
+from leukolens.adaptation.adapt import Adaptation
+from leukolens.adaptation.comparison import Change
+from leukolens.evaluation.intervals import FEWEST_GROUPS, RESAMPLES, SEED
+from leukolens.evaluation.measures import Measure
+
+SCHEMA = "leukolens.adapt/1"
+
+
+def document(adaptation: Adaptation, path: Path) -> dict[str, Any]:
+    """The document; what has no value is null.
+
+    Args:
+        adaptation: What was done.
+        path: Where the new bundle lies.
+    """
+    parent, new, comparison = adaptation.parent, adaptation.bundle, adaptation.comparison
+    part = new.card.adapted
+    return {
+        "schema": SCHEMA,
+        "leukolens": leukolens.__version__,
+        "parent": {"name": parent.card.name, "sha256": parent.sha256},
+        "bundle": {"name": new.card.name, "sha256": new.sha256, "path": str(path)},
+        "method": part.method if part else None,
+        "strength": part.strength if part else None,
+        "cells": adaptation.cells,
+        "unlabelled": adaptation.unlabelled,
+        "groups": adaptation.groups,
+        "no_cell": adaptation.lost,
+        "failed": list(adaptation.failed),
+        "verdict": adaptation.verdict,
+        "reason": adaptation.reason or None,
+        "interval": {
+            "percent": 95,
+            "method": "percentile bootstrap over groups, drawn within their class",
+            "resamples": RESAMPLES,
+            "seed": SEED,
+            "fewest_groups": FEWEST_GROUPS,
+        },
+        "accuracy": _change(comparison.accuracy) if comparison else None,
+        "balanced_accuracy": _change(comparison.balanced) if comparison else None,
+        "classes": [
+            {"class": line.key, "cells": line.cells, "groups": line.groups, "recall": _change(line.recall)}
+            for line in (comparison.classes if comparison else ())
+        ],
+        "kept": {"before": adaptation.kept[0], "after": adaptation.kept[1]} if adaptation.kept else None,
+        "temperature": {
+            "before": parent.card.judgement.temperature,
+            "after": new.card.judgement.temperature,
+        },
+        "accept_above": {
+            "before": parent.card.judgement.accept_above,
+            "after": new.card.judgement.accept_above,
+        },
+    }
+
+
+def _change(change: Change) -> dict[str, dict[str, float | None]]:
+    return {
+        "before": _measure(change.before),
+        "after": _measure(change.after),
+        "difference": _measure(change.difference),
+    }
+
+
+def _measure(measure: Measure) -> dict[str, float | None]:
+    interval = measure.interval
+    return {
+        "value": measure.value,
+        "low": interval.low if interval else None,
+        "high": interval.high if interval else None,
+    }
