@@ -12,12 +12,16 @@ from PIL import Image
 
 from leukolens.bundle import Bundle, Card, Framing, Judgement, LearnedFrom
 from leukolens.datasets.blood_cells import BloodCells
+from leukolens.datasets.catalogue import dataset_class
 from leukolens.datasets.labels import class_called
 from leukolens.datasets.manifest import manifest
+from leukolens.evaluation.answers import Answers
 from leukolens.evaluation.calibration import softmax
 from leukolens.evaluation.predictions import Predictions
+from leukolens.evaluation.unseen_answers import Asked, lab_called
 from leukolens.imaging.framing import Box
 from leukolens.reading.cell import Cell, ImageReading
+from leukolens.taxonomy import CLASS_KEYS
 
 FOUR = ("neutrophil", "eosinophil", "lymphocyte", "monocyte")
 
@@ -153,3 +157,51 @@ def blood_cells(tmp_path_factory: pytest.TempPathFactory) -> BloodCells:
                 pixels = rng.integers(120, 255, (30, 40, 3)).astype(np.uint8)
                 Image.fromarray(pixels).save(root / name)
     return BloodCells(root)
+
+
+def _asked(
+    lab: str = "raabin",
+    seed: int = 0,
+    *,
+    method: str = "default",
+    known: tuple[str, ...] = CLASS_KEYS,
+    photographs: tuple[int, ...] = (14, 12, 11, 10, 9),
+    skill: float = 1.6,
+    outer: str | None = None,
+) -> Asked:
+    """What a made-up model says of a laboratory: photographs a class of its set, some without a cell."""
+    place = lab_called(lab)
+    labels = dataset_class(place.dataset).classes
+    classes = tuple(key for key in CLASS_KEYS if key in {*known, *labels})
+    rng = np.random.default_rng([seed, len(method)])
+    truth, groups, rows = [], [], []
+    for key, count in zip(labels, photographs, strict=False):
+        for photograph in range(count):
+            for _ in range(1 + photograph % 3):
+                row = np.full(len(classes), -np.inf)
+                row[[classes.index(name) for name in known]] = rng.normal(0, 1, len(known))
+                row[classes.index(key)] += skill
+                truth.append(classes.index(key))
+                groups.append(f"{place.dataset}/{key}/{photograph}")
+                rows.append(2 * row)
+    probabilities = softmax(np.array(rows))
+    probabilities[rng.random(len(rows)) < 0.04] = np.nan
+    names = tuple(f"{key}-{index}.png" for index, key in enumerate(groups))
+    sure = np.nan_to_num(probabilities.max(axis=1))
+    found = ~np.isnan(probabilities).any(axis=1)
+    answers = Answers(
+        Predictions(classes, names, tuple(groups), np.array(truth), probabilities),
+        tuple("accept" if value >= 0.7 else "review" if value else "no cell" for value in sure),
+        tuple(Box(1, 2, 9, 11) if seen else None for seen in found),
+        (),
+    )
+    card = Pretender(known).bundle.card.model_copy(update={"recipe": method, "seed": seed})
+    left_out = tuple(sorted({lab, *([outer] if outer else [])}))
+    split = place.inner_split if outer else place.split
+    return Asked(place, left_out, split, "2026-11-25T03:00:00+00:00", "abc", card, f"{seed:064d}", answers)
+
+
+@pytest.fixture(scope="session")
+def asked() -> Callable[..., Asked]:
+    """Makes what a model says of a laboratory that it never saw, from a seed."""
+    return _asked

@@ -6,28 +6,44 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from leukolens.cli.evaluate_shown import show
 from leukolens.cli.results import make, write
 
-if TYPE_CHECKING:
-    from leukolens.evaluation.evaluate import Evaluation
-    from leukolens.evaluation.measures import Measure
+
+class Protocol(StrEnum):
+    """What trains and measures on its own."""
+
+    LEAVE_ONE_LAB_OUT = "leave-one-lab-out"
 
 
 def evaluate(
     subject: Annotated[
         Path,
-        typer.Argument(metavar="BUNDLE_OR_RUN", help="A bundle, or a training run to export and evaluate."),
+        typer.Argument(
+            metavar="BUNDLE_OR_RUN",
+            help="A bundle, or a training run to export and evaluate; with --protocol a recipe's name or file.",
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder for the page and the JSON; with --protocol for the runs, too."
+        ),
     ],
     dataset: Annotated[
-        str, typer.Argument(metavar="DATASET", help="A data set's name, or a folder of class folders.")
-    ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for evaluation.html and evaluation.json.")],
+        list[str] | None,
+        typer.Argument(
+            metavar="DATASET...",
+            help="A data set's name, or a folder of class folders; with --protocol more recipes, if any.",
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -46,13 +62,58 @@ def evaluate(
             "else ledger.csv in --out, by default.",
         ),
     ] = None,
+    protocol: Annotated[
+        Protocol | None,
+        typer.Option(metavar="NAME", help="leave-one-lab-out: train without each lab in turn, and ask it."),
+    ] = None,
+    inner: Annotated[
+        str | None,
+        typer.Option(metavar="LAB", help="Rotate among the other labs only, to choose methods by."),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="N,N", help="Seeds to train with; the recipe's own by default.")
+    ] = None,
+    detectors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder of a bundle a rotation, LAB.leukolens, whose detector frames."
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="To train on: auto (the default), cpu, cuda or mps.")
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Processor threads of the training; torch's choice by default."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder that keeps framed crops for next time.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Measures a bundle on labelled images: figures with intervals, plots, and the worst mistakes.
 
     A look at blood-cells TEST or TEST_SIMPLE, or at a laboratory that the bundle did not learn from, is
-    entered in the ledger.
+    entered in the ledger. With --protocol, recipes are trained and measured on laboratories that they never saw.
     """
+    given = dataset or []
+    if protocol is not None:
+        _refuse({"--split": split}, "without --protocol")
+        from leukolens.cli.leave_one_lab_out import Options, leave_one_lab_out
+
+        leave_one_lab_out(
+            [str(subject), *given],
+            Options(out, data, ledger, inner, seeds, detectors, device or "auto", threads, cache),
+            as_json=json,
+        )
+        return
+    _refuse(
+        {"--inner": inner, "--seeds": seeds, "--detectors": detectors, "--device": device, "--threads": threads,
+         "--cache": cache},
+        "with --protocol",
+    )  # fmt: skip
+    if len(given) != 1:
+        raise typer.BadParameter("one data set is wanted", param_hint="DATASET")
     from leukolens.cli.progress import watched
     from leukolens.datasets.base import data_root
     from leukolens.datasets.catalogue import open_dataset
@@ -63,7 +124,7 @@ def evaluate(
     from leukolens.reading.reader import Reader
 
     root = data_root(data)
-    opened = open_dataset(dataset, root)
+    opened = open_dataset(given[0], root)
     part = split or ("test" if "test" in opened.splits else "all")
     make(out)
     with _bundle(subject, root) as bundle:
@@ -81,7 +142,13 @@ def evaluate(
     if json:
         sys.stdout.write(text)
     else:
-        _show(evaluation, out)
+        show(evaluation, out)
+
+
+def _refuse(options: dict[str, object], where: str) -> None:
+    for name, value in options.items():
+        if value is not None:
+            raise typer.BadParameter(f"it is used {where} only", param_hint=name)
 
 
 @contextmanager
@@ -96,60 +163,3 @@ def _bundle(subject: Path, root: Path) -> Iterator[Path]:
         file = Path(folder) / f"{subject.resolve().name}.leukolens"
         export_run(subject, file, root=root)
         yield file
-
-
-def _show(evaluation: Evaluation, out: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from leukolens.taxonomy import cell_class
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=200)
-    figures = Table(
-        title=f"{evaluation.card.name} on {evaluation.dataset} {evaluation.split}", title_justify="left"
-    )
-    for heading in ("", "images", "photographs", "accuracy", "balanced accuracy", "photograph accuracy"):
-        figures.add_column(heading, justify="left" if not heading else "right")
-    rows = [(variant.name, variant.headline) for variant in evaluation.variants] or [
-        ("all", evaluation.headline)
-    ]
-    if evaluation.unrestricted:
-        rows.append((f"all, {len(evaluation.card.classes)} classes open", evaluation.unrestricted))
-    for name, line in rows:
-        figures.add_row(
-            name,
-            str(line.images),
-            str(line.groups),
-            _text(line.accuracy),
-            _text(line.balanced_accuracy),
-            _text(line.photograph_accuracy),
-        )
-    console.print(figures)
-    classes = Table()
-    for heading in ("class", "images", "photographs", "precision", "recall", "F1"):
-        classes.add_column(heading, justify="left" if heading == "class" else "right")
-    for measures in evaluation.classes:
-        shares = [_text(measure) for measure in (measures.precision, measures.recall, measures.f1)]
-        classes.add_row(cell_class(measures.key).name, str(measures.images), str(measures.groups), *shares)
-    console.print(classes)
-    if evaluation.unrestricted:
-        console.print(
-            f"The bundle's probabilities were restricted to {len(evaluation.asked)} classes and renormalised."
-        )
-    if evaluation.learned_from:
-        console.print("The bundle learned from these very images.")
-    if evaluation.looks:
-        console.print(
-            f"Look {evaluation.looks.all} at held-out data, {evaluation.looks.here} of them at this set."
-        )
-    console.print(f"{out / 'evaluation.html'}", soft_wrap=True, markup=False)
-
-
-def _text(measure: Measure) -> str:
-    if measure.value != measure.value:
-        return "–"
-    value = f"{100 * measure.value:.1f} %"
-    interval = measure.interval
-    return f"{value} ({100 * interval.low:.1f} to {100 * interval.high:.1f})" if interval else value

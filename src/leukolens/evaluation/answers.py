@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from leukolens.bundle import Bundle
 from leukolens.datasets.base import Sample
@@ -47,6 +48,17 @@ class Answers:
     decisions: tuple[str, ...]
     boxes: tuple[Box | None, ...]
     failed: tuple[str, ...]
+
+    def only(self, mask: NDArray[np.bool_]) -> Answers:
+        """The images where ``mask``, bool (n,), is true, in the same order."""
+        predictions, chosen = self.predictions.only(mask), np.flatnonzero(mask)
+        kept = set(predictions.images)
+        return Answers(
+            predictions,
+            tuple(self.decisions[index] for index in chosen),
+            tuple(self.boxes[index] for index in chosen),
+            tuple(line for line in self.failed if line.split(": ", 1)[0] in kept),
+        )
 
 
 def ask(reader: Identifies, samples: Sequence[Sample], root: Path, watch: Watch | None = None) -> Answers:
