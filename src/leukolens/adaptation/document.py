@@ -8,8 +8,7 @@ from typing import Any
 import leukolens
 from leukolens.adaptation.adapt import Adaptation
 from leukolens.adaptation.comparison import Change
-from leukolens.evaluation.intervals import FEWEST_GROUPS, RESAMPLES, SEED
-from leukolens.evaluation.measures import Measure
+from leukolens.evaluation.entries import INTERVAL, measured
 
 SCHEMA = "leukolens.adapt/1"
 
@@ -37,13 +36,7 @@ def document(adaptation: Adaptation, path: Path) -> dict[str, Any]:
         "failed": list(adaptation.failed),
         "verdict": adaptation.verdict,
         "reason": adaptation.reason or None,
-        "interval": {
-            "percent": 95,
-            "method": "percentile bootstrap over groups, drawn within their class",
-            "resamples": RESAMPLES,
-            "seed": SEED,
-            "fewest_groups": FEWEST_GROUPS,
-        },
+        "interval": INTERVAL,
         "accuracy": _change(comparison.accuracy) if comparison else None,
         "balanced_accuracy": _change(comparison.balanced) if comparison else None,
         "classes": [
@@ -64,16 +57,7 @@ def document(adaptation: Adaptation, path: Path) -> dict[str, Any]:
 
 def _change(change: Change) -> dict[str, dict[str, float | None]]:
     return {
-        "before": _measure(change.before),
-        "after": _measure(change.after),
-        "difference": _measure(change.difference),
-    }
-
-
-def _measure(measure: Measure) -> dict[str, float | None]:
-    interval = measure.interval
-    return {
-        "value": measure.value,
-        "low": interval.low if interval else None,
-        "high": interval.high if interval else None,
+        "before": measured(change.before),
+        "after": measured(change.after),
+        "difference": measured(change.difference),
     }

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import leukolens
+from leukolens.evaluation.entries import INTERVAL, measured, number
 from leukolens.evaluation.evaluate import Evaluation
-from leukolens.evaluation.intervals import FEWEST_GROUPS, RESAMPLES, SEED
-from leukolens.evaluation.measures import Headline, Measure, confusion_of
+from leukolens.evaluation.measures import Headline, confusion_of
 
 SCHEMA = "leukolens.evaluate/1"
 
@@ -46,13 +45,7 @@ def document(evaluation: Evaluation) -> dict[str, Any]:
         "asked": list(evaluation.asked),
         "restricted": evaluation.unrestricted is not None,
         "looks": {"all": looks.all, "here": looks.here} if looks else None,
-        "interval": {
-            "percent": 95,
-            "method": "percentile bootstrap over groups, drawn within their class",
-            "resamples": RESAMPLES,
-            "seed": SEED,
-            "fewest_groups": FEWEST_GROUPS,
-        },
+        "interval": INTERVAL,
         "headline": _headline(evaluation.headline),
         "unrestricted": _headline(evaluation.unrestricted) if evaluation.unrestricted else None,
         "variants": [
@@ -70,10 +63,10 @@ def document(evaluation: Evaluation) -> dict[str, Any]:
                 "images": line.images,
                 "groups": line.groups,
                 "right_groups": line.right_groups,
-                "precision": _measure(line.precision),
-                "recall": _measure(line.recall),
-                "f1": _measure(line.f1),
-                "auc": _measure(line.area),
+                "precision": measured(line.precision),
+                "recall": measured(line.recall),
+                "f1": measured(line.f1),
+                "auc": measured(line.area),
             }
             for line in evaluation.classes
         ],
@@ -101,8 +94,8 @@ def document(evaluation: Evaluation) -> dict[str, Any]:
             {
                 "decision": line.decision,
                 "images": line.images,
-                "share": _measure(line.share),
-                "accuracy": _measure(line.accuracy),
+                "share": measured(line.share),
+                "accuracy": measured(line.accuracy),
             }
             for line in evaluation.decisions
         ],
@@ -110,7 +103,7 @@ def document(evaluation: Evaluation) -> dict[str, Any]:
             {
                 "class": line.label,
                 "images": line.images,
-                "coverage": _measure(line.coverage),
+                "coverage": measured(line.coverage),
                 "size": line.size,
                 "empty": line.empty,
             }
@@ -153,18 +146,18 @@ def _headline(line: Headline) -> dict[str, Any]:
         "images": line.images,
         "groups": line.groups,
         "no_cell": line.lost,
-        "accuracy": _measure(line.accuracy),
-        "balanced_accuracy": _measure(line.balanced_accuracy),
-        "photograph_accuracy": _measure(line.photograph_accuracy),
+        "accuracy": measured(line.accuracy),
+        "balanced_accuracy": measured(line.balanced_accuracy),
+        "photograph_accuracy": measured(line.photograph_accuracy),
     }
 
 
 def _calibration(evaluation: Evaluation) -> dict[str, Any]:
     calibration = evaluation.calibration
     return {
-        "ece": _measure(calibration.expected_error),
-        "brier": _measure(calibration.brier),
-        "log_loss": _measure(calibration.log_loss),
+        "ece": measured(calibration.expected_error),
+        "brier": measured(calibration.brier),
+        "log_loss": measured(calibration.log_loss),
         "bins": [
             {
                 "images": float(count),
@@ -184,18 +177,5 @@ def _calibration(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _measure(measure: Measure) -> dict[str, float | None]:
-    interval = measure.interval
-    return {
-        "value": _number(measure.value),
-        "low": interval.low if interval else None,
-        "high": interval.high if interval else None,
-    }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _numbers(values: NDArray[np.float64]) -> list[float | None]:
-    return [_number(value) for value in values.tolist()]
+    return [number(value) for value in values.tolist()]

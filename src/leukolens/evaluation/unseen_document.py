@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import leukolens
-from leukolens.evaluation.intervals import FEWEST_GROUPS, RESAMPLES, SEED
-from leukolens.evaluation.measures import Measure
+from leukolens.evaluation.entries import INTERVAL, measured, number
 from leukolens.evaluation.unseen_answers import Asked
 from leukolens.evaluation.unseen_labs import LabFigures, SeedMean, difference, mean_over_labs
 
@@ -55,18 +53,12 @@ def document(rotated: Rotated) -> dict[str, Any]:
         "methods": [
             {
                 "recipe": method,
-                "accuracy": _number(mean_over_labs(rotated.figures, method, "accuracy")),
-                "balanced_accuracy": _number(mean_over_labs(rotated.figures, method, "balanced_accuracy")),
+                "accuracy": number(mean_over_labs(rotated.figures, method, "accuracy")),
+                "balanced_accuracy": number(mean_over_labs(rotated.figures, method, "balanced_accuracy")),
             }
             for method in rotated.methods
         ],
-        "interval": {
-            "percent": 95,
-            "method": "percentile bootstrap over groups, drawn within their class; seeds share the draws",
-            "resamples": RESAMPLES,
-            "seed": SEED,
-            "fewest_groups": FEWEST_GROUPS,
-        },
+        "interval": INTERVAL,
         "labs": [
             {"lab": lab, "recipes": [_recipe(own, rotated.of(lab)[0]) for own in rotated.of(lab)]}
             for lab in rotated.labs
@@ -84,8 +76,8 @@ def _recipe(own: LabFigures, reference: LabFigures) -> dict[str, Any]:
     return {
         "recipe": own.method,
         "compared_with": reference.method if gained else None,
-        "accuracy_gained": _measure(gained[0]) if gained else None,
-        "balanced_accuracy_gained": _measure(gained[1]) if gained else None,
+        "accuracy_gained": measured(gained[0]) if gained else None,
+        "balanced_accuracy_gained": measured(gained[1]) if gained else None,
         "images": own.images,
         "groups": own.groups,
         "no_cell": own.lost,
@@ -148,17 +140,4 @@ def _run(asked: Asked) -> dict[str, Any]:
 
 
 def _seeds(figure: SeedMean) -> dict[str, Any]:
-    return {**_measure(figure.mean), "seeds": [_number(value) for value in figure.values]}
-
-
-def _measure(measure: Measure) -> dict[str, float | None]:
-    interval = measure.interval
-    return {
-        "value": _number(measure.value),
-        "low": interval.low if interval else None,
-        "high": interval.high if interval else None,
-    }
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return {**measured(figure.mean), "seeds": [number(value) for value in figure.values]}

@@ -134,7 +134,10 @@ def _fraction(context: Context, row: ClassCount) -> Resource:
     if row.corrected is not None:
         parts.append({"code": concept(CORRECTED), **_value(row.corrected.percent, PERCENT)})
         parts += _limits(CORRECTED_LIMITS, row.corrected, PERCENT)
-        note = f"The confusion was measured on: {printable(differential.confusion_from)}."
+        note = (
+            f"The confusion was measured on: {printable(differential.confusion_from)}. Slides of one laboratory "
+            "alone may be confused otherwise."
+        )
     flag = codes.flag_of(context.report.flags, row.key, "relative")
     return _observation(
         context, code, _value(row.share.percent, PERCENT), parts, flag=flag, unit=PERCENT, note=note

@@ -133,6 +133,7 @@ def differential_note(differential: Differential) -> str:
     if differential.confusion_from:
         parts.append(
             "Corrected figures allow for the confusion of classes that was measured on "
-            f"{differential.confusion_from}; another laboratory's slides may be confused otherwise."
+            f"{differential.confusion_from}, all together. Slides of one laboratory alone may be confused otherwise, "
+            "and corrected limits are too narrow then."
         )
     return f'<p class="quiet">{text(" ".join(parts))}</p>'
