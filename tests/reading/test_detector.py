@@ -170,7 +170,7 @@ def test_without_red_cells_white_cells_are_found_and_no_magnification_is_told(
         (4000, 3000, 300),
         (1280, 960, 75),
         (2592, 1944, 110),
-        (900, 60, 56),
+        (1400, 60, 56),
     ],
 )
 def test_in_a_large_field_without_red_cells_white_cells_tell_the_scale(

@@ -28,7 +28,7 @@ _TINY = 1e-300
 
 # A sample's own confusion differs from the measured one by the error of both. A sample is taken to be as varied
 # as the groups that were measured, which doubles the variance. On held-out groups no more was needed: 2,000
-# samples each of 100, 200 and 400 cells had every class covered at .940 to .968 (docs/differential.md).
+# samples each of 100, 200 and 400 cells had every class covered at .935 to .969 (docs/differential.md).
 SAMPLE_AND_MEASURED = 2.0
 # A row's prior is worth one group, so that a class with a handful of groups borrows from the others.
 BORROWED = 1.0

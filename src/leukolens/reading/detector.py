@@ -23,8 +23,8 @@ NEAR_ENOUGH = 1.35
 """How far red cells may be from the bundle's size before a field is looked at anew at another scale."""
 FEWEST_RED_CELLS = 5
 """Red cells from which their size is believed."""
-FULL_LOOK = 0.3
-"""Scale of the first look above which it stands where no red cells tell another: it shows a third of all detail.
+FULL_LOOK = 0.2
+"""Scale of the first look above which it stands where no red cells tell another.
 
 Looked at closer, red cells of a stain that the network hardly knows are as large as white ones, and pass for them: of a
 hundred raabin fields every second, by a detector that never saw that laboratory.
