@@ -22,7 +22,7 @@ from leukolens.reading.fields import NO_WHITE_CELL, FieldReader, cut_by_border, 
 
 KINDS = ["white_cell", "red_cell", "platelet"]
 GROUND, RED, PLATELET = (235, 235, 235), (235, 120, 120), (120, 235, 120)
-LYMPHOCYTE, BASOPHIL = (100, 100, 90), (60, 60, 200)
+LYMPHOCYTE, BASOPHIL = (60, 60, 55), (60, 60, 200)
 """White cells of two classes: the tiny bundle names a crop by its mean colour."""
 
 Pixels = NDArray[np.uint8]

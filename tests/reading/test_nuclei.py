@@ -36,44 +36,53 @@ ASKED = finds([(60, 140), (200, 140), (360, 140)], 34)
 
 
 def test_a_white_cell_has_a_nucleus_and_a_dark_red_cell_and_empty_ground_have_none():
-    assert with_nucleus(smear(), ASKED, RED_CELLS, WHITE).tolist() == [True, False, False]
+    assert with_nucleus(smear(), ASKED, RED_CELLS, WHITE, 0.8).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize("lamp", [(1.0, 1.0, 1.0), (0.7, 0.7, 0.7), (1.0, 0.85, 0.6)])
 def test_the_lamp_does_not_matter(lamp):
     rgb = np.rint(smear() * np.array(lamp)).astype(np.uint8)
-    assert with_nucleus(rgb, ASKED, RED_CELLS, WHITE * lamp).tolist() == [True, False, False]
+    assert with_nucleus(rgb, ASKED, RED_CELLS, WHITE * lamp, 0.8).tolist() == [True, False, False]
 
 
 def test_what_is_asked_of_a_nucleus_rises_with_the_field_s_red_cells():
     rgb = smear(red=NUCLEUS)
-    assert not with_nucleus(rgb, ASKED, RED_CELLS, WHITE).any()
+    assert not with_nucleus(rgb, ASKED, RED_CELLS, WHITE, 0.8).any()
     own = float(np.median(nuclear_density(rgb[30:50, 30:50], WHITE)))
     assert own > 0.15 / OVER_RED_CELLS  # so that it is the red cells that ask for more
 
 
 def test_without_red_cells_the_faintest_nucleus_is_what_is_asked():
     none = RED_CELLS.only(np.arange(0))
-    assert with_nucleus(smear(), ASKED, none, WHITE).tolist() == [True, False, False]
-    assert with_nucleus(smear(red=NUCLEUS), ASKED, none, WHITE).tolist() == [True, False, False]
+    assert with_nucleus(smear(), ASKED, none, WHITE, 0.8).tolist() == [True, False, False]
+    assert with_nucleus(smear(red=NUCLEUS), ASKED, none, WHITE, 0.8).tolist() == [True, False, False]
 
 
 def test_four_red_cells_are_too_few_to_ask():
     rgb = smear(red=NUCLEUS)
-    assert with_nucleus(rgb, ASKED, RED_CELLS.only(np.arange(4)), WHITE)[0]
-    assert not with_nucleus(rgb, ASKED, RED_CELLS.only(np.arange(5)), WHITE)[0]
+    assert with_nucleus(rgb, ASKED, RED_CELLS.only(np.arange(4)), WHITE, 0.8)[0]
+    assert not with_nucleus(rgb, ASKED, RED_CELLS.only(np.arange(5)), WHITE, 0.8)[0]
 
 
 def test_a_cell_that_the_edge_cuts_is_judged_by_what_shows():
     rgb = smear()[:, 50:]
     cut = finds([(10, 140)], 34)
-    assert with_nucleus(rgb, cut, RED_CELLS.only(np.arange(0)), WHITE).tolist() == [True]
+    assert with_nucleus(rgb, cut, RED_CELLS.only(np.arange(0)), WHITE, 0.8).tolist() == [True]
 
 
 @pytest.mark.parametrize("place", [(-300, 140), (900, 140), (60, -90), (60, 900)])
 def test_a_box_beyond_the_field_is_no_failure(place):
-    assert with_nucleus(smear(), finds([place], 34), RED_CELLS, WHITE).shape == (1,)
+    assert with_nucleus(smear(), finds([place], 34), RED_CELLS, WHITE, 0.8).shape == (1,)
 
 
 def test_no_cells_give_no_answers():
-    assert with_nucleus(smear(), finds([], 34), RED_CELLS, WHITE).shape == (0,)
+    assert with_nucleus(smear(), finds([], 34), RED_CELLS, WHITE, 0.8).shape == (0,)
+
+
+def test_beside_a_sure_white_cell_a_blue_grey_red_cell_is_none() -> None:
+    rgb = smear()
+    cv2.circle(rgb, (60, 140), 24, NUCLEUS, -1)
+    cv2.circle(rgb, (200, 140), 24, (165, 145, 175), -1)
+    none = RED_CELLS.only(np.arange(0))
+    assert with_nucleus(rgb, ASKED, none, WHITE, 0.95).tolist() == [True, True, False]
+    assert with_nucleus(rgb, ASKED, none, WHITE, 0.8).tolist() == [True, False, False]

@@ -126,7 +126,8 @@ class Detector:
         taken = (finds.kinds == self._red) & (finds.scores >= self._accept[self._red])
         places = np.flatnonzero(finds.kinds == self._white)
         kept = np.ones(len(finds), np.bool_)
-        kept[places] = with_nucleus(rgb, finds.only(places), finds.only(taken), slide.white)
+        sure = float(self._accept[self._white])
+        kept[places] = with_nucleus(rgb, finds.only(places), finds.only(taken), slide.white, sure)
         return finds.only(kept)
 
     def _settled(self, rgb: NDArray[np.uint8], slide: Slide) -> tuple[float, Finds]:
