@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import leukolens
-from leukolens.evaluation.entries import INTERVAL, measured, number
+from leukolens.evaluation.entries import INTERVAL, measured, mistaken, number
 from leukolens.evaluation.evaluate import Evaluation
 from leukolens.evaluation.measures import Headline, confusion_of
 
@@ -109,22 +109,7 @@ def document(evaluation: Evaluation) -> dict[str, Any]:
             }
             for line in evaluation.sets
         ],
-        "mistakes": [
-            {
-                "image": mistake.image,
-                "group": mistake.group,
-                "truth": mistake.truth,
-                "predicted": mistake.predicted,
-                "confidence": mistake.confidence,
-                "decision": mistake.decision,
-                "box": [mistake.box.x0, mistake.box.y0, mistake.box.x1, mistake.box.y1]
-                if mistake.box
-                else None,
-                "wrong_copies": mistake.wrong,
-                "copies": mistake.copies,
-            }
-            for mistake in evaluation.mistakes
-        ],
+        "mistakes": [mistaken(mistake) for mistake in evaluation.mistakes],
         "failed": list(evaluation.failed),
         "predictions": evaluation.predictions.document(),
     }

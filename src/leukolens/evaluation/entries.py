@@ -1,10 +1,11 @@
-"""What several JSON documents write alike: a measure with its interval, and how intervals are made."""
+"""What several JSON documents write alike: measures with their intervals, how these are made, and mistakes."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+from leukolens.evaluation.answers import Mistake
 from leukolens.evaluation.intervals import FEWEST_GROUPS, RESAMPLES, SEED
 from leukolens.evaluation.measures import Measure
 
@@ -30,3 +31,19 @@ def measured(measure: Measure) -> dict[str, float | None]:
 def number(value: float) -> float | None:
     """The value, or null where it is no number: JSON has none."""
     return value if math.isfinite(value) else None
+
+
+def mistaken(mistake: Mistake) -> dict[str, Any]:
+    """A wrong answer; its box is null where no cell was found."""
+    box = mistake.box
+    return {
+        "image": mistake.image,
+        "group": mistake.group,
+        "truth": mistake.truth,
+        "predicted": mistake.predicted,
+        "confidence": mistake.confidence,
+        "decision": mistake.decision,
+        "box": [box.x0, box.y0, box.x1, box.y1] if box else None,
+        "wrong_copies": mistake.wrong,
+        "copies": mistake.copies,
+    }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import leukolens
-from leukolens.evaluation.entries import INTERVAL, measured, number
+from leukolens.evaluation.entries import INTERVAL, measured, mistaken, number
 from leukolens.evaluation.unseen_answers import Asked
 from leukolens.evaluation.unseen_labs import LabFigures, SeedMean, difference, mean_over_labs
 
@@ -104,17 +104,7 @@ def _recipe(own: LabFigures, reference: LabFigures) -> dict[str, Any]:
             for line in own.unscored
         ],
         "runs": [_run(asked) for asked in own.asked],
-        "mistakes": [
-            {
-                "image": mistake.image,
-                "group": mistake.group,
-                "truth": mistake.truth,
-                "predicted": mistake.predicted,
-                "confidence": mistake.confidence,
-                "decision": mistake.decision,
-            }
-            for mistake in own.mistakes
-        ],
+        "mistakes": [mistaken(mistake) for mistake in own.mistakes],
     }
 
 
