@@ -239,8 +239,6 @@ def test_a_run_that_was_stopped_goes_on_and_looks_at_test_as_any_evaluation_does
 def test_a_detector_frames_where_one_is_given(
     pbc: Any, recipe: Recipe, place: Place, shipped_bundle: Any, tmp_path: Path
 ) -> None:
-    if shipped_bundle.detector is None:
-        pytest.skip("the shipped bundle has no detector")
     card = shipped_bundle.card
     kept = [part for part in card.finding.learned_from if part.lab != "pbc"]
     finding = card.finding.model_copy(update={"learned_from": kept, "chosen_on": "9 fields of bccd"})
