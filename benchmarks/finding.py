@@ -17,19 +17,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from boxed_fields import CHANGES, Boxes, Labelled, Pixels, bccd_fields, labelled
 
 from leukolens.bundle import Bundle, load
 from leukolens.datasets.base import data_root
 from leukolens.datasets.bccd import Bccd
-from leukolens.datasets.boxes import LabelledBox
-from leukolens.datasets.manifest import manifest
 from leukolens.datasets.raabin import Raabin
 from leukolens.evaluation.detection import (
     SAME,
@@ -40,28 +38,15 @@ from leukolens.evaluation.detection import (
     matched,
 )
 from leukolens.evaluation.ledger import Look, Seen, append, code_commit, default_ledger
-from leukolens.imaging.decode import decode
 from leukolens.imaging.framing import find_nucleus
 from leukolens.models.detector import KINDS
 from leukolens.reading.detector import LEAST, Detector
 from leukolens.reading.fields import FieldReader
-from leukolens.reading.peaks import overlaps
+from leukolens.reading.peaks import Finds, overlaps
 
 RESAMPLES = 2000
 EDGE = 4
 CROWDED = 0.1
-Pixels = NDArray[np.uint8]
-Boxes = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
-    """A photograph, what its publisher boxed, and what must not be torn apart by a resample."""
-
-    path: Path
-    group: str
-    rgb: Pixels
-    boxes: tuple[Boxes, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +60,15 @@ class Figure:
     words: str = ""
 
 
-def labelled(path: Path, group: str, boxes: tuple[LabelledBox, ...]) -> Labelled:
-    corners = [
-        np.array([[b.box.x0, b.box.y0, b.box.x1, b.box.y1] for b in boxes if b.kind == kind], np.float64)
-        for kind in KINDS
-    ]
-    return Labelled(path, group, decode(path), tuple(each.reshape(-1, 4) for each in corners))
+def found_in(detector: Detector, fields: list[Labelled]) -> list[Finds]:
+    """Each field's finds of every score."""
+    return [detector.find(field.rgb, least=LEAST).finds for field in fields]
 
 
-def bccd_fields(root: Path, *, test_only: bool) -> Iterator[Labelled]:
-    """The photographs of bccd; those that blood-cells TEST was made from, or all."""
-    dataset, known = Bccd(root / "bccd"), manifest("bccd")
-    for path in dataset.photographs():
-        entry = known[path.relative_to(dataset.root).as_posix()]
-        if not test_only or entry.group.startswith("blood-cells/TEST/"):
-            yield labelled(path, entry.field or entry.group, dataset.boxes(path))
-
-
-def answers(detector: Detector, fields: list[Labelled]) -> list[list[Matched]]:
+def answers(found: list[Finds], fields: list[Labelled]) -> list[list[Matched]]:
     """For each kind, each field's finds beside its boxes."""
     kinds: list[list[Matched]] = [[] for _ in KINDS]
-    for field in fields:
-        finds = detector.find(field.rgb, least=LEAST).finds
+    for finds, field in zip(found, fields, strict=True):
         for kind in range(len(KINDS)):
             own = finds.only(finds.kinds == kind)
             kinds[kind].append(matched(own.boxes, own.scores, field.boxes[kind]))
@@ -206,7 +178,7 @@ def test_fields(bundle: Bundle, root: Path, out: Path) -> list[Figure]:
     """The photographs that TEST was made from; which nothing has learned from or been chosen on."""
     fields = list(bccd_fields(root, test_only=True))
     detector = Detector(bundle)
-    kinds, groups = answers(detector, fields), [field.group for field in fields]
+    kinds, groups = answers(found_in(detector, fields), fields), [field.group for field in fields]
     finding = bundle.card.finding
     assert finding is not None
     rows = white_cells(kinds[0], groups, finding.accept["white_cell"])
@@ -264,63 +236,13 @@ def unseen(bundle: Bundle, root: Path, out: Path) -> list[Figure]:
     for name, change in CHANGES.items():
         fields = [labelled(sample.path, sample.group, dataset.boxes(sample.path)) for sample in samples]
         fields = [change(field) for field in fields]
-        kinds, groups = answers(detector, fields), [field.group for field in fields]
+        kinds, groups = answers(found_in(detector, fields), fields), [field.group for field in fields]
         found = white_cells(kinds[0], groups, finding.accept["white_cell"])
         rows += [Figure(f"{name}: {row.name}", row.value, row.low, row.high, row.words) for row in found]
         if name == "as it is":
             rows.append(by_nucleus(fields))
     entered(rows, bundle, dataset.name, "unseen", out)
     return rows
-
-
-def scaled(field: Labelled, times: float) -> Labelled:
-    method = cv2.INTER_AREA if times < 1 else cv2.INTER_CUBIC
-    rgb = np.asarray(cv2.resize(field.rgb, None, fx=times, fy=times, interpolation=method), np.uint8)
-    return Labelled(field.path, field.group, rgb, tuple(boxes * times for boxes in field.boxes))
-
-
-def turned(field: Labelled, degrees: float = 15.0) -> Labelled:
-    """Turned about its middle, with black corners; round cells keep their boxes' sides."""
-    height, width = field.rgb.shape[:2]
-    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
-    rgb = np.asarray(cv2.warpAffine(field.rgb, matrix, (width, height), flags=cv2.INTER_LINEAR), np.uint8)
-    moved = []
-    for boxes in field.boxes:
-        centres = (boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5
-        centres = centres @ matrix[:, :2].T + matrix[:, 2] + 0.5
-        halves = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) / 2) ** 2 @ (matrix[:, :2].T ** 2))
-        both = np.concatenate([centres - halves, centres + halves], axis=1)
-        both = np.clip(both, 0, [width, height, width, height])
-        moved.append(
-            both[((both[:, 2:] - both[:, :2]).min(axis=1) > 0.5 * 2 * halves.min(axis=1, initial=1e9))]
-        )
-    return Labelled(field.path, field.group, rgb, tuple(moved))
-
-
-def brighter(field: Labelled, times: float) -> Labelled:
-    rgb = np.clip(np.rint(field.rgb.astype(np.float32) * times), 0, 255).astype(np.uint8)
-    return Labelled(field.path, field.group, rgb, field.boxes)
-
-
-def stained(field: Labelled, change: tuple[float, float, float]) -> Labelled:
-    """More or less of haematoxylin, eosin and the residual (Ruifrok & Johnston 2001), in optical density."""
-    stains = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-    mixing = np.linalg.inv(stains) @ np.diag(change) @ stains
-    density = -np.log(np.maximum(field.rgb, 1) / 255.0)
-    rgb = np.clip(np.rint(255 * np.exp(-density @ mixing)), 0, 255).astype(np.uint8)
-    return Labelled(field.path, field.group, rgb, field.boxes)
-
-
-CHANGES: dict[str, Callable[[Labelled], Labelled]] = {
-    "as it is": lambda field: field,
-    "at half scale": lambda field: scaled(field, 0.5),
-    "at double scale": lambda field: scaled(field, 2.0),
-    "turned, black corners": turned,
-    "10 % brighter": lambda field: brighter(field, 1.1),
-    "10 % darker": lambda field: brighter(field, 0.9),
-    "haematoxylin +20 %, eosin -20 %": lambda field: stained(field, (1.2, 0.8, 1.0)),
-    "haematoxylin -20 %, eosin +20 %": lambda field: stained(field, (0.8, 1.2, 1.0)),
-}
 
 
 def folds(bundle: Bundle, root: Path, work: Path, epochs: int | None, only: int | None) -> list[Figure]:
@@ -371,10 +293,10 @@ def folds(bundle: Bundle, root: Path, work: Path, epochs: int | None, only: int 
             return []
         detector = Detector(with_detector(bundle, to_onnx(trained(run)), finding))
         held = [field for field in fields if dealt[field.group] == fold]
-        for kind, answered in enumerate(answers(detector, held)):
+        found = found_in(detector, held)
+        for kind, answered in enumerate(answers(found, held)):
             kinds[kind].append(answered)
-        for field in held:
-            finds = detector.find(field.rgb, least=LEAST).finds
+        for finds in found:
             white = finds.only(finds.kinds == 0)
             whites.append(np.column_stack([white.boxes, white.scores]))
         ordered += held
