@@ -49,7 +49,7 @@ from leukolens.models.detector import KINDS
 from leukolens.reading.detector import LEAST
 from leukolens.reading.detector import Detector as Finder
 from leukolens.training import checkpoint, schedule
-from leukolens.training.augment import mixed, restyled, to_input
+from leukolens.training.augment import restyled, to_input
 from leukolens.training.finding import export
 from leukolens.training.finding import recipe as recipes
 from leukolens.training.finding.loop import build, weights_of
@@ -205,7 +205,7 @@ def train(recipe: DetectorRecipe, scenes: list[Scene], steps: int) -> tuple[dict
         rng, draw = np.random.default_rng([recipe.seed, step]), torch.Generator().manual_seed(step)
         shown = [view(scenes, weights, recipe.views, rng) for _ in range(recipe.schedule.batch)]
         bright = torch.from_numpy(np.stack([each.pixels for each in shown])).permute(0, 3, 1, 2)
-        bright = mixed(bright.float() / WHITE_LEVEL, recipe.views.mixing, draw)
+        bright = bright.float() / WHITE_LEVEL
         inputs = restyled(bright, recipe.augment, draw).contiguous(memory_format=torch.channels_last)
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(recipe.optimiser, step, steps)

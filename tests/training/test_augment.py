@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from leukolens.training.augment import STAINS, augmented, centre, mixed, to_input
+from leukolens.training.augment import COARSE, STAINS, augmented, centre, exchanged, mixed, to_input
 from leukolens.training.recipe import Augment
 
 
@@ -245,3 +245,29 @@ def test_mixing_leaves_white_white_and_nothing_where_it_is_nothing() -> None:
     assert torch.equal(mixed(white, 0.5, torch.Generator().manual_seed(0)), white)
     views = torch.rand(2, 3, 4, 4) * 0.9 + 0.05
     assert torch.allclose(mixed(views, 0.0, torch.Generator().manual_seed(0)), views, atol=1e-6)
+
+
+def test_exchanged_views_keep_their_phases_and_fine_amplitudes() -> None:
+    views = torch.rand(6, 3, 40, 40, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
+    shown = exchanged(views, 1.0, torch.Generator().manual_seed(1))
+    before, after = np.fft.fft2(views.numpy()), np.fft.fft2(shown.numpy())
+    frequency = np.abs(np.fft.fftfreq(40))
+    coarse = np.maximum(frequency[:, None], frequency[None]) <= COARSE
+    assert np.allclose(np.abs(after)[..., ~coarse], np.abs(before)[..., ~coarse], atol=1e-3)
+    assert np.allclose(np.angle(after * before.conj()), 0, atol=1e-2)
+    low, high = (np.abs(before)[..., coarse].min(axis=0), np.abs(before)[..., coarse].max(axis=0))
+    moved = np.abs(after)[..., coarse]
+    assert ((low - 1e-3 <= moved) & (moved <= high + 1e-3)).all()
+    assert not np.allclose(moved, np.abs(before)[..., coarse], atol=0.1)
+
+
+def test_no_view_changes_where_none_is_to_exchange() -> None:
+    views = torch.rand(4, 3, 9, 12, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(exchanged(views, 0.0, torch.Generator().manual_seed(1)), views, atol=1e-5)
+
+
+@pytest.mark.parametrize("change", [{"mixing": 0.2}, {"exchange": 1.0}])
+def test_a_stain_that_is_asked_for_changes_views(change: dict[str, float]) -> None:
+    crops = torch.randint(0, 230, (4, 16, 16, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    plain = augmented(crops, 16, Augment(), drawing())
+    assert (augmented(crops, 16, Augment.model_validate(change), drawing()) - plain).abs().max() > 0.02

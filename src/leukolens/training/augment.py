@@ -17,6 +17,9 @@ from leukolens.training.recipe import Augment
 # *Quantification of histochemical staining by color deconvolution*, 2001.
 STAINS = torch.tensor([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 
+COARSE = 0.05
+"""Highest frequency that `exchanged` changes, in periods a pixel of the view: a twentieth."""
+
 
 def to_input(crops: Tensor) -> Tensor:
     """uint8 or float crops (n, h, w, 3) of 0 to 255 -> what the network takes, (n, 3, h, w) of -1 to 1."""
@@ -63,6 +66,10 @@ def restyled(views: Tensor, spec: Augment, draw: torch.Generator) -> Tensor:
     Returns:
         (n, 3, h, w) of -1 to 1.
     """
+    if spec.exchange:
+        views = exchanged(views, spec.exchange, draw)
+    if spec.mixing:
+        views = mixed(views, spec.mixing, draw)
     if spec.stain:
         views = _restained(views, spec.stain, draw)
     if spec.colour:
@@ -115,6 +122,30 @@ def mixed(views: Tensor, deviation: float, draw: torch.Generator) -> Tensor:
     mixing = torch.eye(3) + deviation * torch.randn(len(views), 3, 3, generator=draw)
     density = -torch.log(views.clamp(1 / 255, 1))
     return torch.exp(-torch.einsum("nchw,ncd->ndhw", density, mixing.to(views)).clamp_min(0))
+
+
+def exchanged(views: Tensor, share: float, draw: torch.Generator) -> Tensor:
+    """Some views with another's coarse colour and shading: their lowest spatial amplitudes drawn towards its.
+
+    Phases, which hold the shapes, stay. Yang & Soatto, *FDA: Fourier domain adaptation for semantic
+    segmentation*, CVPR 2020; Xu et al., *A Fourier-based framework for domain generalization*, CVPR 2021.
+
+    Args:
+        views: (n, 3, h, w), 1 at the level of white.
+        share: How many of the views change; each goes a random part of the way.
+        draw: Where all randomness comes from; on the CPU.
+    """
+    count, _, height, width = views.shape
+    partner = torch.randperm(count, generator=draw)
+    way = torch.rand(count, generator=draw) * (torch.rand(count, generator=draw) < share)
+    rows = torch.fft.fftfreq(height).abs()[:, None] <= COARSE
+    columns = torch.fft.rfftfreq(width)[None] <= COARSE
+    part = way[:, None, None, None] * (rows & columns)
+    spectrum = torch.fft.rfft2(views)
+    size = spectrum.abs()
+    size = size + part.to(views.device) * (size[partner.to(views.device)] - size)
+    shown = torch.fft.irfft2(torch.polar(size, spectrum.angle()), s=(height, width))
+    return shown.clamp(0, 255 / WHITE_LEVEL)
 
 
 def _recoloured(views: Tensor, amount: float, draw: torch.Generator) -> Tensor:

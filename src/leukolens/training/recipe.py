@@ -59,6 +59,15 @@ class Augment(Section):
     stain: float = Field(
         0.0, ge=0, lt=1, description="haematoxylin, eosin and residual densities change by up to this share"
     )
+    exchange: float = Field(
+        0.0, ge=0, le=1, description="share of crops that take over some of another's coarse colours"
+    )
+    mixing: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="deviation of a random mixing of the colours' absorbances, for other stains",
+    )
     blur: float = Field(0.0, ge=0, le=1, description="share of crops that are blurred by up to 1.5 pixels")
     grey: float = Field(0.0, ge=0, le=1, description="share of crops shown without colour")
     margin: float = Field(

@@ -18,7 +18,7 @@ from leukolens.errors import TrainingError
 from leukolens.imaging.color import WHITE_LEVEL
 from leukolens.models.detector import Detector
 from leukolens.training import checkpoint, schedule
-from leukolens.training.augment import mixed, restyled
+from leukolens.training.augment import restyled
 from leukolens.training.checkpoint import AVERAGE, NETWORK, Average, part
 from leukolens.training.finding.recipe import DetectorRecipe
 from leukolens.training.finding.scenes import Scene
@@ -137,8 +137,6 @@ class FindingTrainer:
             draw = torch.Generator().manual_seed(recipe.seed * 1_000_003 + at)
             pixels = torch.from_numpy(np.stack([each.pixels for each in shown])).to(self.fabric.device)
             bright = pixels.permute(0, 3, 1, 2).float() / WHITE_LEVEL
-            if recipe.views.mixing:
-                bright = mixed(bright, recipe.views.mixing, draw)
             inputs = restyled(bright, recipe.augment, draw)
             wanted = tuple(each.to(self.fabric.device) for each in targets(shown))
             for group in self.bare_optimiser.param_groups:

@@ -49,12 +49,6 @@ class Views(Section):
     usual: float = Field(0.6, ge=0, le=1, description="share of views near scale 1, where reading looks")
     usual_scale: tuple[float, float] = Field((0.75, 1.33), description="smallest and largest of those")
     mosaic: float = Field(0.35, ge=0, le=1, description="share of views put together from four scenes")
-    mixing: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="deviation of a random mixing of the colours' absorbances, for other stains",
-    )
     tilt: float = Field(0.3, ge=0, le=1, description="share of views turned by up to 20 degrees more")
 
     @field_validator("scale", "usual_scale")
