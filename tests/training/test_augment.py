@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from leukolens.training.augment import COARSE, STAINS, augmented, centre, exchanged, mixed, to_input
+from leukolens.training.augment import COARSE, STAINS, augmented, centre, exchanged, mixed, thinned, to_input
 from leukolens.training.recipe import Augment
 
 
@@ -266,8 +266,17 @@ def test_no_view_changes_where_none_is_to_exchange() -> None:
     assert torch.allclose(exchanged(views, 0.0, torch.Generator().manual_seed(1)), views, atol=1e-5)
 
 
-@pytest.mark.parametrize("change", [{"mixing": 0.2}, {"exchange": 1.0}])
+@pytest.mark.parametrize("change", [{"mixing": 0.2}, {"exchange": 1.0}, {"density": 0.3}])
 def test_a_stain_that_is_asked_for_changes_views(change: dict[str, float]) -> None:
     crops = torch.randint(0, 230, (4, 16, 16, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     plain = augmented(crops, 16, Augment(), drawing())
     assert (augmented(crops, 16, Augment.model_validate(change), drawing()) - plain).abs().max() > 0.02
+
+
+def test_thinner_stain_scales_every_absorbance_alike_and_leaves_white() -> None:
+    views = torch.rand(5, 3, 6, 6, generator=torch.Generator().manual_seed(0)) * 0.8 + 0.1
+    views[:, :, 0] = 1
+    shown = thinned(views, 0.4, torch.Generator().manual_seed(1))
+    factor = torch.exp(0.4 * torch.randn(5, generator=torch.Generator().manual_seed(1)))
+    assert torch.allclose(-torch.log(shown), -torch.log(views) * factor[:, None, None, None], atol=1e-5)
+    assert torch.equal(shown[:, :, 0], torch.ones(5, 3, 6))

@@ -66,6 +66,8 @@ def restyled(views: Tensor, spec: Augment, draw: torch.Generator) -> Tensor:
     Returns:
         (n, 3, h, w) of -1 to 1.
     """
+    if spec.density:
+        views = thinned(views, spec.density, draw)
     if spec.exchange:
         views = exchanged(views, spec.exchange, draw)
     if spec.mixing:
@@ -109,6 +111,18 @@ def _restained(views: Tensor, amount: float, draw: torch.Generator) -> Tensor:
     mixing = torch.linalg.inv(stains) @ change @ stains
     density = -torch.log(views.clamp_min(1 / 255))
     return torch.exp(-torch.einsum("nchw,ncd->ndhw", density, mixing))
+
+
+def thinned(views: Tensor, deviation: float, draw: torch.Generator) -> Tensor:
+    """Views whose stain is thinner or denser as a whole: every absorbance times one factor; white stays.
+
+    Args:
+        views: (n, 3, h, w), 1 at the level of white.
+        deviation: Of the factor's natural logarithm, a normal draw a view.
+        draw: Where all randomness comes from; on the CPU.
+    """
+    factor = torch.exp(deviation * torch.randn(len(views), generator=draw)).to(views)
+    return views.clamp(1 / 255, 1) ** factor[:, None, None, None]
 
 
 def mixed(views: Tensor, deviation: float, draw: torch.Generator) -> Tensor:
