@@ -6,6 +6,8 @@ one copy each of up to 16 TRAIN photographs a class, of fields that TEST does no
 
     python benchmarks/adapt.py leave-tecom-out.leukolens tecom-300 --out results/adapt-tecom
 
+With `--fine-tune` the same draws are learned twice: by the last layer alone, and by all layers, which takes torch.
+
 A look at a laboratory called unseen is entered in the ledger. Prints the table, and writes it with every draw.
 """
 
@@ -17,15 +19,16 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from leukolens.adaptation.adapt import adapt, adapt_unlabelled
+from leukolens.adaptation.adapt import Adaptation, adapt, adapt_unlabelled
 from leukolens.adaptation.comparison import Change, Comparison, compare
 from leukolens.bundle import Bundle, load
 from leukolens.datasets.base import CellDataset, Sample, data_root
@@ -119,26 +122,41 @@ def answers(bundle: Bundle, samples: Sequence[Sample], classes: Sequence[str], r
     return given.restricted(in_order(set(classes)))
 
 
+Way = Callable[[Reader, Path, Path, int], Adaptation]
+"""From a reader, a laboratory's folder, the new bundle's file and a seed to the new bundle."""
+
+
+def by_last_layer(reader: Reader, folder: Path, out: Path, seed: int) -> Adaptation:
+    return adapt(reader, Folder(folder), out, seed=seed)
+
+
+def by_all_layers(reader: Reader, folder: Path, out: Path, seed: int) -> Adaptation:
+    # Not imported with the rest: the other ways take no torch.
+    from leukolens.training.fine_tuning import network_teacher
+
+    teacher = network_teacher(reader.bundle, threads=reader.threads)
+    return adapt(reader, Folder(folder), out, teacher=teacher, seed=seed)
+
+
+def without_labels(reader: Reader, folder: Path, out: Path, seed: int) -> Adaptation:
+    return adapt_unlabelled(reader, folder, out)
+
+
 def one_draw(
-    bundle: Bundle, dataset: CellDataset, drawn: Draw, seed: int, *, labelled: bool
+    bundle: Bundle, dataset: CellDataset, drawn: Draw, seed: int, way: Way, before: Predictions
 ) -> dict[str, Any]:
     asked = in_order({sample.label for sample in drawn.asked})
     with TemporaryDirectory(prefix="leukolens-") as scratch:
-        folder = laid_out(drawn.taught, Path(scratch) / "lab", labelled=labelled)
+        folder = laid_out(drawn.taught, Path(scratch) / "lab", labelled=way is not without_labels)
         out, refused = Path(scratch) / "own.leukolens", ""
         reader = Reader(bundle, threads=2)
         started, spent = time.perf_counter(), time.process_time()
         try:
-            own = (
-                adapt(reader, Folder(folder), out, seed=seed).bundle
-                if labelled
-                else adapt_unlabelled(reader, folder, out).bundle
-            )
+            own = way(reader, folder, out, seed).bundle
         except LeukolensError as error:
             # What a user would meet: the bundle stays as it is.
             own, refused = bundle, str(error)
         seconds, processor = time.perf_counter() - started, time.process_time() - spent
-        before = answers(bundle, drawn.asked, asked, dataset.root)
         after = answers(own, drawn.asked, asked, dataset.root)
     found = compare(before, after)
     return {
@@ -196,41 +214,54 @@ def text(entry: dict[str, float | None], sign: str = "") -> str:
     )
 
 
-def table(draws: Sequence[dict[str, Any]]) -> str:
-    rows = ["| figure | before | after | difference |", "|---|---|---|---|"]
+def table(draws: Sequence[dict[str, Any]], tuned: Sequence[dict[str, Any]] = ()) -> str:
+    """Before, after and difference; with fine-tuned bundles beside, after and difference of both."""
+    ways = [("last layer", draws), ("all layers", tuned)] if tuned else [("", draws)]
+    heads = [f"{part}{', ' if way else ''}{way}" for way, _ in ways for part in ("after", "difference")]
+    rows = [f"| figure | before | {' | '.join(heads)} |", "|---" * (2 + len(heads)) + "|"]
     least_cells, least_groups = FEWEST_FOR_RATES
     for name in draws[0]["figures"]:
         key = name.removesuffix(" recall")
         lines = [one["classes"][key] for one in draws if key in one["classes"]]
-        if lines and any(line["cells"] < least_cells or line["groups"] < least_groups for line in lines):
-            counts = [
-                ", ".join(f"{line[part]} of {line['cells']}" for line in lines)
-                for part in ("before", "after")
-            ]
-            rows.append(f"| {name} | {counts[0]} | {counts[1]} | – |")
-        else:
-            parts = [
-                text(mean_over(draws, name, part), sign)
-                for part, sign in (("before", ""), ("after", ""), ("difference", "+"))
-            ]
-            rows.append(f"| {name} | {' | '.join(parts)} |")
+        rare = any(line["cells"] < least_cells or line["groups"] < least_groups for line in lines)
+        before = counts(draws, key, "before") if rare else text(mean_over(draws, name, "before"))
+        cells = [before]
+        for _, found in ways:
+            if rare:
+                cells += [counts(found, key, "after"), "–"]
+            else:
+                cells += [
+                    text(mean_over(found, name, "after")),
+                    text(mean_over(found, name, "difference"), "+"),
+                ]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def entered(bundle: Bundle, dataset: CellDataset, draws: Sequence[dict[str, Any]], out: Path) -> None:
+def counts(draws: Sequence[dict[str, Any]], key: str, part: str) -> str:
+    lines = [one["classes"][key] for one in draws if key in one["classes"]]
+    return ", ".join(f"{line[part]} of {line['cells']}" for line in lines)
+
+
+def entered(
+    bundle: Bundle,
+    dataset: CellDataset,
+    draws: Sequence[dict[str, Any]],
+    tuned: Sequence[dict[str, Any]],
+    out: Path,
+) -> None:
     """Enters the look in the ledger, where it is one."""
     split = "test" if dataset.lab == "blood-cells" else "all"
     if not is_held_out(dataset, dataset.samples(split), bundle.card):
         return
     seen = []
-    for part in ("before", "after"):
+    parts = [(draws, "before", "before adapting"), (draws, "after", "after adapting")]
+    parts += [(tuned, "after", "after fine-tuning")] if tuned else []
+    for found, part, words in parts:
         for name in ("accuracy", "balanced accuracy"):
-            entry = mean_over(draws, name, part)
-            seen.append(
-                ledger.Seen(
-                    f"{name} ({part} adapting)", float(entry["value"] or 0), entry["low"], entry["high"]
-                )
-            )
+            entry = mean_over(found, name, part)
+            value = float(entry["value"] or 0)
+            seen.append(ledger.Seen(f"{name} ({words})", value, entry["low"], entry["high"]))
     card = bundle.card
     look = ledger.Look(
         ledger.code_commit(), card.recipe_sha256, card.seed, bundle.sha256, dataset.name, split
@@ -245,14 +276,17 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("dataset")
     parser.add_argument("--unlabelled", action="store_true", help="match statistics of 50 cells instead")
+    parser.add_argument("--fine-tune", action="store_true", help="beside the last layer alone, all layers")
     parser.add_argument("--most", type=int, default=MOST_A_CLASS)
     parser.add_argument("--draws", type=int, default=DRAWS)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    if options.fine_tune and options.unlabelled:
+        parser.error("--fine-tune learns from labels")
     bundle, dataset = load(options.bundle), open_dataset(options.dataset, data_root(options.data))
     options.out.mkdir(parents=True, exist_ok=True)
-    draws = []
+    draws, tuned = [], []
     for seed in range(options.draws):
         rng = np.random.default_rng(seed)
         if dataset.name == "blood-cells":
@@ -263,23 +297,35 @@ def main() -> None:
         if options.unlabelled:
             order = rng.permutation(len(drawn.taught))[:50]
             drawn = Draw(tuple(drawn.taught[index] for index in order), drawn.asked)
-        draws.append(one_draw(bundle, dataset, drawn, seed, labelled=not options.unlabelled))
-    entered(bundle, dataset, draws, options.out)
+        asked = in_order({sample.label for sample in drawn.asked})
+        before = answers(bundle, drawn.asked, asked, dataset.root)
+        learned = partial(one_draw, bundle, dataset, drawn, seed, before=before)
+        draws.append(learned(without_labels if options.unlabelled else by_last_layer))
+        if options.fine_tune:
+            tuned.append(learned(by_all_layers))
+    entered(bundle, dataset, draws, tuned, options.out)
     document = {
         "command": shlex.join(["python", *sys.argv]),
         "bundle": {"name": bundle.card.name, "sha256": bundle.sha256},
         "dataset": dataset.name,
         "processors": os.cpu_count(),
         "draws": draws,
+        "fine_tuned": tuned,
     }
     (options.out / "adapt.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     print(f"{dataset.name}, mean over {len(draws)} draws; intervals are the draws' own, averaged")
-    print(table(draws))
-    seconds = ", ".join(f"{one['seconds']:.1f}" for one in draws)
-    print(f"Seconds on two threads: {seconds}")
-    for one in draws:
-        if one["refused"]:
-            print(f"refused: {one['refused']}")
+    print(table(draws, tuned))
+    for words, found in (("", draws), (" (all layers)", tuned)):
+        if found:
+            print(f"Seconds on two threads{words}: {seconds_of(found, 'seconds')}")
+            print(f"Of a processor{words}: {seconds_of(found, 'processor_seconds')}")
+        for one in found:
+            if one["refused"]:
+                print(f"refused{words}: {one['refused']}")
+
+
+def seconds_of(draws: Sequence[dict[str, Any]], which: str) -> str:
+    return ", ".join(f"{one[which]:.1f}" for one in draws)
 
 
 if __name__ == "__main__":

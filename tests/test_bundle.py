@@ -331,6 +331,15 @@ def test_what_is_known_of_learned_cells_travels_with_the_bundle(tmp_path: Path) 
     assert unpack(pack(card(), GRAPH), "an older one").familiarity is None
 
 
+def test_what_its_normalisation_was_travels_with_the_bundle(tmp_path: Path) -> None:
+    path, norms = tmp_path / "knows.leukolens", b"not looked into here either"
+    saved = save(card(), GRAPH, path, normalisation=norms)
+    assert load(path) == saved
+    assert (saved.normalisation, saved.replay) == (norms, None)
+    assert saved.card.bytes_per_part == {"classifier.onnx": len(GRAPH), "normalisation.npz": len(norms)}
+    assert unpack(pack(card(), GRAPH), "an older one").normalisation is None
+
+
 @pytest.mark.parametrize("sets", [{"neutrophil": 1.2}, {"no_such_cell": 0.2}])
 def test_thresholds_of_sets_that_are_none_are_refused(sets: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match="sets"):

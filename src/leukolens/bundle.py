@@ -2,8 +2,9 @@
 
 A bundle is a plain ZIP (stored, fixed dates, so equal content gives equal bytes) with the members
 ``card.json``, ``classifier.onnx`` and, where it can read whole fields, ``detector.onnx``; where it knows what
-learned cells look like, ``familiarity.npz``; where it can be adapted without forgetting, ``replay.npz``. Nothing
-in it is executable; nothing is pickled.
+learned cells look like, ``familiarity.npz``; where it can be adapted without forgetting, ``replay.npz``; where its
+normalisation can be taken anew from a laboratory's cells, ``normalisation.npz``. Nothing in it is executable;
+nothing is pickled.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ CLASSIFIER_MEMBER = "classifier.onnx"
 DETECTOR_MEMBER = "detector.onnx"
 FAMILIARITY_MEMBER = "familiarity.npz"
 REPLAY_MEMBER = "replay.npz"
-OPTIONAL_MEMBERS = (DETECTOR_MEMBER, FAMILIARITY_MEMBER, REPLAY_MEMBER)
+NORMALISATION_MEMBER = "normalisation.npz"
+OPTIONAL_MEMBERS = (DETECTOR_MEMBER, FAMILIARITY_MEMBER, REPLAY_MEMBER, NORMALISATION_MEMBER)
 LARGEST_MEMBER = 256 * 2**20  # ResNet-50, the largest of the kin, takes 94
 
 
@@ -147,11 +149,12 @@ class Adapted(_Part):
     parent: str = Field(description="name of the bundle that it was made from")
     parent_sha256: str
     date: str = Field(description="ISO 8601 date, UTC")
-    method: Literal["head", "statistics"] = Field(
-        description="head: the last layer learned labelled cells; statistics: features were matched without labels"
+    method: Literal["head", "network", "normalisation", "statistics"] = Field(
+        description="head: the last layer learned labelled cells; network: all layers did; without labels, "
+        "normalisation: the network's normalisation took the cells' statistics; statistics: features were matched"
     )
     cells: dict[str, int] = Field(description="labelled cells of each class that it learned from")
-    unlabelled: int = Field(default=0, ge=0, description="cells without labels whose statistics were matched")
+    unlabelled: int = Field(default=0, ge=0, description="cells without labels whose statistics were taken")
     groups: int = Field(ge=0, description="independent groups that the labelled cells come from")
     strength: float | None = Field(
         default=None, description="of the prior that holds the last layer to the parent's"
@@ -225,6 +228,9 @@ class Bundle:
             the bundle cannot tell.
         replay: Features of cells that it learned from, as `leukolens.adaptation.replay` packs them; None
             where it carries none.
+        normalisation: Scale and shift of the batch normalisation that was folded into each convolution of the
+            classifier, as `leukolens.adaptation.normalisation` packs them; None where its network has none, and in
+            older bundles.
     """
 
     card: Card
@@ -233,6 +239,7 @@ class Bundle:
     detector: bytes | None = field(default=None, repr=False)
     familiarity: bytes | None = field(default=None, repr=False)
     replay: bytes | None = field(default=None, repr=False)
+    normalisation: bytes | None = field(default=None, repr=False)
 
 
 def pack(
@@ -241,9 +248,10 @@ def pack(
     detector: bytes | None = None,
     familiarity: bytes | None = None,
     replay: bytes | None = None,
+    normalisation: bytes | None = None,
 ) -> bytes:
     """The bundle file's bytes; equal arguments give equal bytes."""
-    optional = zip(OPTIONAL_MEMBERS, (detector, familiarity, replay), strict=True)
+    optional = zip(OPTIONAL_MEMBERS, (detector, familiarity, replay, normalisation), strict=True)
     parts = {CLASSIFIER_MEMBER: classifier} | {name: part for name, part in optional if part is not None}
     sizes = {name: len(part) for name, part in parts.items()}
     card = card.model_copy(update={"bytes_per_part": sizes})
@@ -262,13 +270,14 @@ def save(
     detector: bytes | None = None,
     familiarity: bytes | None = None,
     replay: bytes | None = None,
+    normalisation: bytes | None = None,
 ) -> Bundle:
     """Writes the bundle so that a reader sees the old file or the new one, never a part.
 
     Raises:
         BundleError: Where the file cannot be written.
     """
-    content = pack(card, classifier, detector, familiarity, replay)
+    content = pack(card, classifier, detector, familiarity, replay, normalisation)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -336,6 +345,7 @@ def unpack(content: bytes, origin: str) -> Bundle:
         parts.get(DETECTOR_MEMBER),
         parts.get(FAMILIARITY_MEMBER),
         parts.get(REPLAY_MEMBER),
+        parts.get(NORMALISATION_MEMBER),
     )
 
 

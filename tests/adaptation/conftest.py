@@ -43,7 +43,7 @@ def taught_head() -> tuple[np.ndarray, np.ndarray]:
 
 def make_graph(
     weight: np.ndarray, bias: np.ndarray, *, across: bool = True, operator: str = "Gemm", shared: bool = False,
-    features: str = "features", alpha: float = 1.0, external: bool = False,
+    features: str = "features", alpha: float = 1.0, external: bool = False, doubled: bool = False,
 ) -> bytes:  # fmt: skip
     """crops -> 1x1 convolution (the mixing, of value / 2 + 1 / 2) -> mean -> the last layer, and its maps."""
     helper, tensor = onnx.helper, onnx.numpy_helper.from_array
@@ -64,8 +64,8 @@ def make_graph(
         ),
     ]
     weights = [
-        tensor(MIXING[:, :, None, None] / 2, "mixing"),
-        tensor(MIXING.sum(axis=1) / 2, "middle"),
+        tensor(MIXING[:, :, None, None] / (1 if doubled else 2), "mixing"),
+        tensor(MIXING.sum(axis=1) / (1 if doubled else 2), "middle"),
         tensor(stored.astype(np.float32), "weight"),
         tensor(bias.astype(np.float32), "bias"),
     ]

@@ -9,10 +9,14 @@ from PIL import Image
 import leukolens.adaptation.writing as module
 from leukolens.adaptation.adapt import adapt, adapt_unlabelled
 from leukolens.adaptation.learning import Learned, learn
+from leukolens.adaptation.normalisation import Norm
+from leukolens.adaptation.normalisation import pack as pack_norms
 from leukolens.adaptation.onnx_head import Head, head_of
+from leukolens.adaptation.onnx_segments import loaded, run, segments
 from leukolens.bundle import load, pack, unpack
 from leukolens.datasets.folder import Folder
 from leukolens.errors import BundleError, DataError, LeukolensError
+from leukolens.reading.classifier import scaled
 from leukolens.reading.reader import Reader
 
 STAIN = (0.0, -0.08, 0.4)
@@ -115,7 +119,7 @@ class TestRefused:
             head = learn(*arguments).head
             return Learned(Head(np.roll(head.weight, 1, axis=0), np.roll(head.bias, 1)), 1.0)
 
-        monkeypatch.setattr("leukolens.adaptation.judged.learn", spoiled)
+        monkeypatch.setattr("leukolens.adaptation.teacher.learn", spoiled)
         with pytest.raises(
             LeukolensError, match=r"would be worse.*100.0 % before, 0.0 % after.*neutrophil"
         ) as caught:
@@ -200,7 +204,49 @@ def test_a_bundle_without_a_replay_keeps_the_weights_of_absent_classes(colour_bu
 
 
 class TestWithoutLabels:
-    def test_statistics_are_matched_and_nothing_is_claimed(self, reader, make_lab, out):
+    @pytest.fixture
+    def normalised(self, colour_bundle, make_lab):
+        """The bundle with what its convolution gives of the taught colours, as normalisation would have made it."""
+        home = make_lab(EVEN, name="home", seed=7)
+        crops = [np.asarray(Image.open(path)) for path in sorted(home.rglob("*.png"))]
+        (segment,) = segments(colour_bundle.classifier, ["map"])
+        values = {"crops": scaled(np.stack(crops))}
+        run(loaded(segment), segment, values)
+        norm = Norm(values["map"].std(axis=(0, 2, 3)), values["map"].mean(axis=(0, 2, 3)))
+        return dataclasses.replace(colour_bundle, normalisation=pack_norms({"mixing": norm}))
+
+    def test_the_networks_normalisation_takes_the_cells_statistics(self, normalised, make_lab, out):
+        reader, root = Reader(normalised, threads=1), make_lab(EVEN, stain=STAIN)
+        found = adapt_unlabelled(reader, root, out)
+        assert (found.verdict, found.unlabelled, found.comparison) == ("not judged", 60, None)
+        new = load(out)
+        assert (new.card.adapted.method, new.card.adapted.unlabelled) == ("normalisation", 60)
+        assert (new.normalisation, new.replay) == (normalised.normalisation, normalised.replay)
+        np.testing.assert_array_equal(head_of(new.classifier).weight, head_of(normalised.classifier).weight)
+        fresh = Folder(make_lab(EVEN, stain=STAIN, name="fresh", seed=1))
+        assert right(reader, fresh) < 0.75
+        assert right(Reader(new, threads=1), fresh) > 0.9
+
+    def test_what_was_measured_of_the_parent_is_not_said_of_it(self, normalised, make_lab, out):
+        measured = {"accepted_accuracy": 0.98, "accepted_share": 0.9, "sets": {"neutrophil": 0.2}}
+        judgement = normalised.card.judgement.model_copy(update=measured)
+        card = normalised.card.model_copy(update={"judgement": judgement})
+        reader = Reader(dataclasses.replace(normalised, card=card), threads=1)
+        adapt_unlabelled(reader, make_lab({"neutrophil": 3}), out)
+        new = load(out).card.judgement
+        assert (new.accepted_accuracy, new.accepted_share, new.sets) == (None, None, {})
+        assert new.accept_above == judgement.accept_above
+
+    def test_another_networks_normalisation_is_refused(self, normalised, make_lab, out):
+        other = pack_norms({"elsewhere": Norm(np.ones(3, np.float32), np.ones(3, np.float32))})
+        reader = Reader(dataclasses.replace(normalised, normalisation=other), threads=1)
+        with pytest.raises(BundleError, match="no convolution has the weights 'elsewhere'"):
+            adapt_unlabelled(reader, make_lab({"neutrophil": 3}), out)
+        assert not out.exists()
+
+    def test_of_a_bundle_without_it_the_last_features_are_matched_and_nothing_is_claimed(
+        self, reader, make_lab, out
+    ):
         root = make_lab(EVEN, stain=STAIN)
         found = adapt_unlabelled(reader, root, out)
         assert (found.verdict, found.unlabelled, found.comparison) == ("not judged", 60, None)
@@ -210,9 +256,9 @@ class TestWithoutLabels:
         fresh = Folder(make_lab(EVEN, stain=STAIN, name="fresh", seed=1))
         assert right(Reader(load(out), threads=1), fresh) > right(reader, fresh)
 
-    def test_a_bundle_without_a_replay_has_nothing_to_match(self, colour_bundle, make_lab, out):
+    def test_a_bundle_with_neither_has_nothing_to_match(self, colour_bundle, make_lab, out):
         bare = Reader(dataclasses.replace(colour_bundle, replay=None), threads=1)
-        with pytest.raises(BundleError, match="carries no features"):
+        with pytest.raises(BundleError, match="carries neither its normalisation nor features"):
             adapt_unlabelled(bare, make_lab({"neutrophil": 2}), out)
 
     def test_a_folder_without_a_cell(self, reader, tmp_path, out):

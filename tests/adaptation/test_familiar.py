@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from leukolens.adaptation.familiar import made_familiar
-from leukolens.adaptation.judged import Outer
 from leukolens.adaptation.local import Local
+from leukolens.adaptation.onnx_head import Head
+from leukolens.adaptation.outer import Model, Outer
 from leukolens.bundle import Bundle
 from leukolens.datasets.base import Sample
 from leukolens.reading.familiarity import from_bytes, learned
@@ -49,8 +50,9 @@ def parent(colour_bundle: Bundle) -> Bundle:
     return replace(colour_bundle, card=card, familiarity=known.to_bytes())
 
 
-def folds(count: int) -> Outer:
-    return Outer(np.arange(count) % 5, (), None)
+def folds(local: Local) -> Outer:
+    model = Model(Head(np.zeros((2, 6)), np.zeros(2)), None, local.features)
+    return Outer(np.arange(len(local)) % 5, (model,) * 5, None)
 
 
 def test_what_was_unlike_anything_is_familiar_and_other_things_stay_unlike(parent: Bundle) -> None:
@@ -61,7 +63,7 @@ def test_what_was_unlike_anything_is_familiar_and_other_things_stay_unlike(paren
     assert before.usual_within is not None
     assert parent.familiarity is not None
     assert (from_bytes(parent.familiarity).distance(fresh) > before.usual_within).mean() > 0.99
-    content, after = made_familiar(parent, before, local, folds(len(local)), "ours")
+    content, after = made_familiar(parent, before, local, local.features, folds(local), "ours")
     assert content is not None
     assert after.usual_within is not None
     known = from_bytes(content)
@@ -73,7 +75,7 @@ def test_what_was_unlike_anything_is_familiar_and_other_things_stay_unlike(paren
 def test_limits_only_widen_and_keep_their_order(parent: Bundle) -> None:
     local = local_of(*cells(np.random.default_rng(3), AWAY))
     before = parent.card.judgement
-    _, after = made_familiar(parent, before, local, folds(len(local)), "ours")
+    _, after = made_familiar(parent, before, local, local.features, folds(local), "ours")
     assert before.usual_within is not None and before.unlike_beyond is not None  # noqa: PT018
     assert after.usual_within is not None and after.unlike_beyond is not None  # noqa: PT018
     assert after.usual_within >= before.usual_within
@@ -83,11 +85,14 @@ def test_limits_only_widen_and_keep_their_order(parent: Bundle) -> None:
 @pytest.mark.parametrize("count", [4, 9])
 def test_under_twenty_cells_the_limits_stay(parent: Bundle, count: int) -> None:
     local = local_of(*cells(np.random.default_rng(4), AWAY, count))
-    _, after = made_familiar(parent, parent.card.judgement, local, folds(len(local)), "ours")
+    _, after = made_familiar(parent, parent.card.judgement, local, local.features, folds(local), "ours")
     assert after == parent.card.judgement
 
 
 def test_a_bundle_that_knows_nothing_of_it_stays_so(colour_bundle: Bundle) -> None:
     local = local_of(*cells(np.random.default_rng(5), AWAY))
     judgement = colour_bundle.card.judgement
-    assert made_familiar(colour_bundle, judgement, local, folds(len(local)), "ours") == (None, judgement)
+    assert made_familiar(colour_bundle, judgement, local, local.features, folds(local), "ours") == (
+        None,
+        judgement,
+    )

@@ -9,6 +9,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import leukolens.cli.adapt as module
+from leukolens.adaptation.normalisation import Norm
+from leukolens.adaptation.normalisation import pack as pack_norms
 from leukolens.adaptation.replay import Replay
 from leukolens.adaptation.replay import pack as pack_replay
 from leukolens.bundle import Card, Framing, Judgement, load, save
@@ -30,7 +32,8 @@ def _graph():
     weight = (10 * np.eye(3)).astype(np.float32)
     nodes = [
         helper.make_node("AveragePool", ["crops"], ["pooled"], kernel_shape=[8, 8], strides=[8, 8]),
-        helper.make_node("Relu", ["pooled"], ["map"]),
+        helper.make_node("Conv", ["pooled", "same", "zero"], ["normalised"], kernel_shape=[1, 1]),
+        helper.make_node("Relu", ["normalised"], ["map"]),
         helper.make_node("ReduceMean", ["map"], ["features"], axes=[2, 3], keepdims=0),
         helper.make_node("Gemm", ["features", "weight", "bias"], ["logits"], transB=1),
         helper.make_node("Conv", ["map", "again"], ["activation"], kernel_shape=[1, 1]),
@@ -43,6 +46,8 @@ def _graph():
     given = helper.make_tensor_value_info("crops", kind, ["n", 3, 32, 32])
     weights = [tensor(weight, "weight"), tensor(np.zeros(3, np.float32), "bias")]
     weights.append(tensor(weight[:, :, None, None], "again"))
+    weights.append(tensor(np.eye(3, dtype=np.float32)[:, :, None, None], "same"))
+    weights.append(tensor(np.zeros(3, np.float32), "zero"))
     graph = helper.make_graph(nodes, "colours", [given], outputs, weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return model.SerializeToString()
@@ -126,12 +131,25 @@ def test_without_labels_nothing_is_claimed(bundle, folder, tmp_path):
     out = tmp_path / "own.leukolens"
     result = _run(bundle, "--unlabelled", folder, "--out", out)
     assert result.exit_code == 0, result.output
-    assert (
-        "Statistics of 36 cells were matched. Whether that is better, cells without labels cannot say."
-        in (result.output)
-    )
+    said = "The bundle does not say what its normalisation was: statistics of the last features alone were matched, "
+    assert f"{said}of 36 cells. Whether that is better, cells without labels cannot say." in result.output
     document = json.loads(_run(bundle, "--unlabelled", folder, "--out", out, "--json").stdout)
     assert (document["verdict"], document["method"], document["classes"]) == ("not judged", "statistics", [])
+
+
+def test_without_labels_the_normalisation_is_taken_anew_where_the_bundle_knows_it(bundle, folder, tmp_path):
+    given, own, out = load(bundle), tmp_path / "normalised.leukolens", tmp_path / "own.leukolens"
+    norm = Norm(np.full(3, 0.25, np.float32), np.full(3, 0.2, np.float32))
+    save(given.card, given.classifier, own, replay=given.replay, normalisation=pack_norms({"same": norm}))
+    result = _run(own, "--unlabelled", folder, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert (
+        "The statistics of the network's normalisation were taken anew from 36 cells. Whether that is better, "
+        "cells without labels cannot say." in result.output
+    )
+    assert json.loads(_run(own, "--unlabelled", folder, "--out", out, "--json").stdout)["method"] == (
+        "normalisation"
+    )
 
 
 def test_default_is_the_bundle_that_ships(bundle, folder, tmp_path, monkeypatch):
@@ -187,10 +205,58 @@ class TestOneLineAndExitCode1:
         from leukolens.adaptation.onnx_head import Head
 
         bad = Learned(Head(-10 * np.eye(3), np.zeros(3)), 1.0)
-        monkeypatch.setattr("leukolens.adaptation.judged.learn", lambda *arguments: bad)
+        monkeypatch.setattr("leukolens.adaptation.teacher.learn", lambda *arguments: bad)
         line = self._complaint(bundle, folder, "--out", tmp_path / "x")
         assert "would be worse" in line
         assert not (tmp_path / "x").exists()
+
+
+class TestFineTuning:
+    def test_without_torch_one_line_says_what_to_install(self, bundle, folder, tmp_path):
+        code = (
+            "import sys; sys.modules['torch'] = None; from leukolens.cli.main import main; sys.exit(main())"
+        )
+        command = [sys.executable, "-c", code, "adapt", str(bundle), str(folder), "--fine-tune", "--out"]
+        done = subprocess.run([*command, str(tmp_path / "x")], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        (line,) = done.stderr.strip().splitlines()
+        assert line == 'torch is not installed. Install it with `pip install "leukolens[train]"`.'
+
+    def test_a_bundle_without_its_normalisation_is_refused_in_one_line(self, bundle, folder, tmp_path):
+        pytest.importorskip("torch")
+        result = _run(bundle, folder, "--fine-tune", "--out", tmp_path / "x")
+        assert result.exit_code == 1
+        (line,) = result.stderr.strip().splitlines()
+        assert "carries no normalisation" in line
+        assert "leave --fine-tune out" in line
+
+    def test_it_needs_labels(self, bundle, folder, tmp_path):
+        result = _run(bundle, "--unlabelled", folder, "--fine-tune", "--out", tmp_path / "x")
+        assert result.exit_code == 2
+        assert "--fine-tune learns from labels" in result.output
+
+    def test_the_teacher_is_handed_on_and_its_steps_are_counted(self, bundle, folder, tmp_path, monkeypatch):
+        fine_tuning = pytest.importorskip("leukolens.training.fine_tuning")
+        from leukolens.adaptation.onnx_head import head_of
+        from leukolens.adaptation.teacher import Own, Teacher
+
+        def teacher(parent, *, threads, tick):
+            def learn(taught, replay, rng):
+                tick(3)
+                return Own(head_of(parent.classifier))
+
+            return Teacher("network", 3, learn)
+
+        monkeypatch.setattr(fine_tuning, "network_teacher", teacher)
+        result = _run(bundle, folder, "--fine-tune", "--out", tmp_path / "x", "--json")
+        assert result.exit_code == 0, result.output
+        document = json.loads(result.stdout)
+        assert (document["method"], document["verdict"], document["strength"]) == (
+            "network",
+            "no worse",
+            None,
+        )
+        assert document["balanced_accuracy"]["difference"]["value"] == 0
 
 
 def test_ctrl_c_ends_with_130_and_no_file(bundle, folder, tmp_path, monkeypatch):

@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from leukolens import bundle as bundles
+from leukolens.adaptation.normalisation import unpack as unpack_norms
+from leukolens.adaptation.onnx_convs import convolutions
 from leukolens.bundle import Bundle, Figure, Judgement
 from leukolens.errors import TrainingError
 from leukolens.evaluation.calibration import softmax
@@ -23,6 +25,7 @@ from leukolens.training import export, onnx_graph, session
 from leukolens.training.augment import centre
 from leukolens.training.crops import framed, samples_of
 from leukolens.training.judgement import HeldOut, as_read, write_judgement
+from leukolens.training.normalisation import normalisation_of
 from leukolens.training.run import Run
 
 
@@ -160,9 +163,15 @@ def test_the_graph_has_the_bundles_inputs_and_outputs_at_any_batch(exported: Bun
 def test_equal_weights_give_equal_bytes(run: Path, exported: Bundle) -> None:
     assert export.to_onnx(export.trained(Run(run)), 32) == exported.classifier
     packed = bundles.pack(
-        exported.card, exported.classifier, familiarity=exported.familiarity, replay=exported.replay
-    )
+        exported.card, exported.classifier, familiarity=exported.familiarity, replay=exported.replay,
+        normalisation=exported.normalisation,
+    )  # fmt: skip
     assert packed == (run / "model.leukolens").read_bytes()
+
+
+def test_the_bundle_says_what_the_networks_normalisation_was(run: Path, exported: Bundle) -> None:
+    assert exported.normalisation == normalisation_of(export.trained(Run(run)))
+    assert convolutions(exported.classifier, unpack_norms(exported.normalisation or b""))
 
 
 def test_a_flatten_head_is_exported_without_activation_maps() -> None:

@@ -8,23 +8,24 @@ from typing import Literal
 
 import numpy as np
 
-from leukolens.adaptation.comparison import Comparison, compare
+from leukolens.adaptation.comparison import Comparison, compare, worse
 from leukolens.adaptation.familiar import made_familiar
-from leukolens.adaptation.judged import as_read, outer_folds, refitted, too_few
-from leukolens.adaptation.learning import learn, matched
+from leukolens.adaptation.judged import as_read, confusion_by, refitted, too_few, with_shares
 from leukolens.adaptation.local import Watch, labelled, unlabelled
+from leukolens.adaptation.normalisation import unpack as norms_in
 from leukolens.adaptation.onnx_head import Head, head_of
+from leukolens.adaptation.outer import model_of, outer_folds
 from leukolens.adaptation.replay import Replay
 from leukolens.adaptation.replay import unpack as replay_in
+from leukolens.adaptation.teacher import Teacher, all_of, head_teacher
+from leukolens.adaptation.without_labels import with_features, with_normalisation
 from leukolens.adaptation.writing import Parts, figures_of, learned_from, today, write_own
-from leukolens.bundle import Adapted, Bundle, Judgement
+from leukolens.bundle import Adapted, Bundle
 from leukolens.datasets.folder import Folder
-from leukolens.differential.confusion import Confusion, confusion_of
 from leukolens.errors import BundleError, LeukolensError
-from leukolens.evaluation.counted import counted
-from leukolens.evaluation.predictions import Predictions
 from leukolens.reading.reader import Reader
 
+_LEARNERS = {"head": "last layers", "network": "networks"}
 Verdict = Literal["better", "no worse", "too few to tell", "not judged"]
 
 
@@ -60,14 +61,21 @@ class Adaptation:
 
 
 def adapt(
-    reader: Reader, folder: Folder, out: Path, *, seed: int = 0, watch: Watch | None = None
+    reader: Reader,
+    folder: Folder,
+    out: Path,
+    *,
+    teacher: Teacher | None = None,
+    seed: int = 0,
+    watch: Watch | None = None,
 ) -> Adaptation:
-    """Learns a new last layer from labelled cells, and writes the bundle unless it is worse.
+    """Learns from labelled cells, and writes the bundle unless it is worse.
 
     Args:
         reader: Holds the bundle to start from.
         folder: The laboratory's labelled cells.
         out: The new bundle's file.
+        teacher: What learns; where None, a new last layer, without torch.
         seed: Deals groups into folds.
         watch: As for `labelled`.
 
@@ -80,36 +88,37 @@ def adapt(
     old, replay = _head_and_replay(parent)
     local = labelled(reader, folder, watch)
     classes = tuple(card.classes)
-    _, group = np.unique(np.array(local.groups), return_inverse=True)
+    teacher = teacher or head_teacher(old)
     rng = np.random.default_rng(seed)
-    outer = outer_folds(old, local, replay, rng)
-    learned = learn(old, local.features, local.truth, group, replay, rng)
+    outer = outer_folds(teacher, reader, local, replay, rng)
     reason = too_few(local, classes)
     judgement, comparison, confusion = card.judgement.model_copy(update={"sets": {}}), None, None
     if outer is not None:
         where = (
-            f"{len(local)} cells of {len(set(local.groups))} groups of {folder.lab}, by last layers that had not "
-            "seen their group"
+            f"{len(local)} cells of {len(set(local.groups))} groups of {folder.lab}, "
+            f"by {_LEARNERS[teacher.method]} that had not seen their group"
         )
         if reason is None:
             judgement = refitted(card.judgement, outer, local, classes, where)
-        before, after = as_read(reader, local, old, outer, judgement)
+        before, after = as_read(reader, local, outer, judgement)
         comparison = compare(before, after)
         if reason is None:
-            judgement = _with_shares(judgement, after)
-            confusion = _confusion(after, judgement, where, folder.lab)
+            judgement = with_shares(judgement, after)
+            confusion = confusion_by(after, judgement, where, folder.lab)
     if reason is None and comparison is not None and comparison.verdict == "worse":
-        raise LeukolensError(_worse(comparison), "Keep the bundle as it is, check the labels, or add cells")
+        raise LeukolensError(worse(comparison), "Keep the bundle as it is, check the labels, or add cells")
     verdict: Verdict = "too few to tell"
     if reason is None and comparison is not None and comparison.verdict != "worse":
         verdict = comparison.verdict
-    familiarity, judgement = made_familiar(parent, judgement, local, outer, folder.lab)
+    own = teacher.learn(all_of(local), replay, rng)
+    features = model_of(own, reader, local).features
+    familiarity, judgement = made_familiar(parent, judgement, local, features, outer, folder.lab)
     counts = np.bincount(local.truth, minlength=len(classes))
     cells = {key: int(count) for key, count in zip(classes, counts, strict=True) if count}
     before_it, after_it, difference = figures_of(comparison)
     part = Adapted(
-        parent=card.name, parent_sha256=parent.sha256, date=today(), method="head", cells=cells,
-        groups=len(set(local.groups)), strength=learned.strength, verdict=verdict,
+        parent=card.name, parent_sha256=parent.sha256, date=today(), method=teacher.method,
+        cells=cells, groups=len(set(local.groups)), strength=own.strength, verdict=verdict,
         before=before_it, after=after_it, difference=difference,
     )  # fmt: skip
     new = card.model_copy(
@@ -119,8 +128,10 @@ def adapt(
             "learned_from": [*card.learned_from, learned_from(folder, local)],
         }
     )
-    parts = Parts(learned.head, parent.detector, familiarity, parent.replay)
-    written = write_own(new, parts, parent.classifier, part, folder.lab, local.crops, out)
+    parts = Parts(
+        own.head, parent.detector, familiarity, parent.replay, own.normalisation or parent.normalisation
+    )
+    written = write_own(new, parts, own.classifier or parent.classifier, part, folder.lab, local.crops, out)
     return Adaptation(
         parent, written, cells, 0, len(set(local.groups)), len(local.lost), local.failed, verdict, reason or "",
         comparison, outer.kept if outer else None,
@@ -128,7 +139,10 @@ def adapt(
 
 
 def adapt_unlabelled(reader: Reader, root: Path, out: Path, *, watch: Watch | None = None) -> Adaptation:
-    """Matches the features' mean and deviation to those the bundle carries; nothing says whether that is better.
+    """Takes the statistics of the network's normalisation anew; nothing says whether that is better.
+
+    Of a bundle that doesn't say what its normalisation was, the last features alone are matched, in mean and
+    deviation, to those that it carries. The card's method says which it was.
 
     Args:
         reader: Holds the bundle to start from.
@@ -138,28 +152,32 @@ def adapt_unlabelled(reader: Reader, root: Path, out: Path, *, watch: Watch | No
 
     Raises:
         DataError: Where the folder holds no cell.
-        BundleError: Where the bundle carries no features to match, or the new one cannot be written.
+        BundleError: Where the bundle carries neither, or the new one cannot be written.
     """
     parent, card = reader.bundle, reader.bundle.card
-    old, replay = _head_and_replay(parent)
-    if replay is None:
+    head, replay = _head_and_replay(parent)
+    norms = None if parent.normalisation is None else norms_in(parent.normalisation)
+    if norms is None and replay is None:
         raise BundleError(
-            f"bundle {card.name} carries no features that a laboratory's could be matched to",
+            f"bundle {card.name} carries neither its normalisation nor features to match a laboratory's to",
             "Use the shipped bundle, or label some cells and name their folder",
         )
     crops, features, lost, failed = unlabelled(reader, root, watch)
     lab = root.resolve().name
+    if norms is not None:
+        own = with_normalisation(reader, norms, head, crops, lab)
+    else:
+        assert replay is not None
+        own = with_features(parent, head, replay, features)
     part = Adapted(
-        parent=card.name, parent_sha256=parent.sha256, date=today(), method="statistics", cells={},
-        unlabelled=len(features), groups=0, verdict="not judged",
+        parent=card.name, parent_sha256=parent.sha256, date=today(), method=own.method, cells={},
+        unlabelled=len(crops), groups=0, verdict="not judged",
     )  # fmt: skip
-    new = card.model_copy(
-        update={"judgement": card.judgement.model_copy(update={"sets": {}}), "confusion": None}
-    )
-    parts = Parts(matched(old, features, replay), parent.detector, parent.familiarity, parent.replay)
-    written = write_own(new, parts, parent.classifier, part, lab, crops, out)
+    new = card.model_copy(update={"judgement": own.judgement, "confusion": None})
+    parts = Parts(own.head, parent.detector, own.familiarity, parent.replay, parent.normalisation)
+    written = write_own(new, parts, own.classifier, part, lab, crops, out)
     reason = "cells without labels cannot say whether answers are right"
-    return Adaptation(parent, written, {}, len(features), 0, lost, failed, "not judged", reason, None, None)
+    return Adaptation(parent, written, {}, len(crops), 0, lost, failed, "not judged", reason, None, None)
 
 
 def _head_and_replay(parent: Bundle) -> tuple[Head, Replay | None]:
@@ -171,36 +189,3 @@ def _head_and_replay(parent: Bundle) -> tuple[Head, Replay | None]:
             "Export it or fetch it again",
         )
     return head, None if parent.replay is None else replay_in(parent.replay, width, classes)
-
-
-def _with_shares(judgement: Judgement, after: Predictions) -> Judgement:
-    found = after.only(after.found)
-    sure = found.confidence >= judgement.accept_above
-    right = float(found.correct[sure].mean()) if sure.any() else None
-    return judgement.model_copy(update={"accepted_accuracy": right, "accepted_share": float(sure.mean())})
-
-
-def _confusion(after: Predictions, judgement: Judgement, measured_on: str, lab: str) -> Confusion | None:
-    """What the outer folds would be counted as; None where a class of the bundle has no cell to count."""
-    found = counted(after, judgement)
-    if len(np.unique(found.truth)) < len(found.classes):
-        return None
-    return confusion_of(
-        found.classes, found.truth, found.answered, found.groups, labs=(lab,), measured_on=measured_on
-    )
-
-
-def _worse(comparison: Comparison) -> str:
-    balanced = comparison.balanced
-    interval = balanced.difference.interval
-    limits = f", 95 % {100 * interval.low:+.1f} to {100 * interval.high:+.1f}" if interval else ""
-    text = (
-        f"the adapted bundle would be worse on cells that it had not learned from: balanced accuracy "
-        f"{100 * balanced.before.value:.1f} % before, {100 * balanced.after.value:.1f} % after "
-        f"({100 * balanced.difference.value:+.1f} points{limits})"
-    )
-    harmed = ", ".join(
-        f"{line.key} from {100 * line.recall.before.value:.0f} to {100 * line.recall.after.value:.0f} %"
-        for line in comparison.harmed
-    )
-    return f"{text}, {harmed}" if harmed else text

@@ -130,3 +130,20 @@ def _one_hot(truth: NDArray[np.int64], predicted: NDArray[np.int64], width: int)
     cells = np.zeros((len(truth), width, width + 1))
     cells[np.arange(len(truth)), truth, predicted] = 1  # NO_CELL, -1, is the last column
     return cells
+
+
+def worse(comparison: Comparison) -> str:
+    """What is worse, in words."""
+    balanced = comparison.balanced
+    interval = balanced.difference.interval
+    limits = f", 95 % {100 * interval.low:+.1f} to {100 * interval.high:+.1f}" if interval else ""
+    text = (
+        f"the adapted bundle would be worse on cells that it had not learned from: balanced accuracy "
+        f"{100 * balanced.before.value:.1f} % before, {100 * balanced.after.value:.1f} % after "
+        f"({100 * balanced.difference.value:+.1f} points{limits})"
+    )
+    harmed = ", ".join(
+        f"{line.key} from {100 * line.recall.before.value:.0f} to {100 * line.recall.after.value:.0f} %"
+        for line in comparison.harmed
+    )
+    return f"{text}, {harmed}" if harmed else text

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from leukolens.adaptation.judged import FEWEST_CELLS, Outer
+from leukolens.adaptation.judged import FEWEST_CELLS
 from leukolens.adaptation.local import Local
+from leukolens.adaptation.outer import Outer
 from leukolens.bundle import Bundle, Judgement
 from leukolens.reading.familiarity import Familiarity, from_bytes
 
@@ -14,7 +15,12 @@ USUAL, UNLIKE = 0.95, 0.99
 
 
 def made_familiar(
-    parent: Bundle, judgement: Judgement, local: Local, outer: Outer | None, lab: str
+    parent: Bundle,
+    judgement: Judgement,
+    local: Local,
+    features: NDArray[np.float32],
+    outer: Outer | None,
+    lab: str,
 ) -> tuple[bytes | None, Judgement]:
     """The parent's familiarity with the laboratory's cells added, and limits that fit both.
 
@@ -25,6 +31,7 @@ def made_familiar(
         parent: Whose familiarity is extended; None where it has none.
         judgement: Of the new bundle.
         local: The labelled cells.
+        features: (n, d), what the new bundle's last layer sees of them.
         outer: How they were dealt into folds; the limits stay without, and under twenty cells.
         lab: Key of the laboratory.
     """
@@ -32,7 +39,7 @@ def made_familiar(
         return None, judgement
     known = from_bytes(parent.familiarity)
     labels = [sample.label for sample in local.samples]
-    extended = known.extended(local.features, labels, lab)
+    extended = known.extended(features, labels, lab)
     if outer is None or len(local) < FEWEST_CELLS or judgement.usual_within is None:
         return extended.to_bytes(), judgement
     away = _away(known, local, labels, outer, lab)
@@ -44,10 +51,10 @@ def made_familiar(
 
 
 def _away(known: Familiarity, local: Local, labels: list[str], outer: Outer, lab: str) -> NDArray[np.float64]:
-    """Distance (n,) of each cell to what is known with the other folds' cells added."""
+    """Distance (n,) of each cell to what is known with the other folds' cells added, as its network sees them."""
     away = np.zeros(len(local))
-    for fold in np.unique(outer.fold):
+    for fold, model in enumerate(outer.models):
         own = outer.fold == fold
         taught = [label for label, kept in zip(labels, own, strict=True) if not kept]
-        away[own] = known.extended(local.features[~own], taught, lab).distance(local.features[own])
+        away[own] = known.extended(model.features[~own], taught, lab).distance(model.features[own])
     return away

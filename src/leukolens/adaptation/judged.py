@@ -1,23 +1,22 @@
-"""Is the laboratory's own head better than the one before? Asked of cells whose group the head had not seen.
+"""Is the laboratory's own network better than the one before? Asked of cells whose group it had not seen.
 
-Groups are dealt into outer folds. For each fold a head is learned from all others, with everything that is chosen
-(the prior's strength) chosen inside them, and answers for the fold. The bundle's own answers for the same cells stand
+Groups are dealt into outer folds. For each fold one is learned from all others, with everything that is chosen (how far
+to move from the parent) chosen inside them, and answers for the fold. The bundle's own answers for the same cells stand
 beside, so that the difference is paired; its interval comes from resampling groups within their class.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from leukolens.adaptation.learning import FOLDS, deal, learn
 from leukolens.adaptation.local import Local, features_of
-from leukolens.adaptation.onnx_head import Head
-from leukolens.adaptation.replay import Replay
+from leukolens.adaptation.onnx_head import head_of
+from leukolens.adaptation.outer import Outer
 from leukolens.bundle import Judgement
+from leukolens.differential.confusion import Confusion, confusion_of
 from leukolens.evaluation.calibration import accept_threshold, fit_temperature, softmax
+from leukolens.evaluation.counted import counted
 from leukolens.evaluation.intervals import FEWEST_GROUPS
 from leukolens.evaluation.predictions import Predictions
 from leukolens.reading.classifier import side_of
@@ -32,50 +31,6 @@ OLD_CELLS = 20
 """Cells that the old temperature is worth against the new one."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Outer:
-    """Heads that each had a fold kept from them.
-
-    Attributes:
-        fold: int64 (n,), of each cell.
-        heads: One a fold.
-        kept: Of the bundle's replay: share that the old head, and heads that had not seen them, name rightly,
-            every class weighing the same; None where it carries none.
-    """
-
-    fold: NDArray[np.int64]
-    heads: tuple[Head, ...]
-    kept: tuple[float, float] | None
-
-    def logits(self, features: NDArray[np.float32], cells: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(m, classes): features (m, d) of the cells at these places, each by the head that had not seen it."""
-        rows = np.zeros((len(cells), len(self.heads[0].bias)))
-        for fold, head in enumerate(self.heads):
-            own = self.fold[cells] == fold
-            rows[own] = head.logits(features[own])
-        return rows
-
-
-def outer_folds(old: Head, local: Local, replay: Replay | None, rng: np.random.Generator) -> Outer | None:
-    """Learns a head without each fold; None where there is one group only."""
-    _, group = np.unique(np.array(local.groups), return_inverse=True)
-    dealt = deal(local.truth, group, FOLDS, rng)
-    names, fold = np.unique(dealt, return_inverse=True)
-    if len(names) < 2:
-        return None
-    part = None if replay is None else deal(replay.truth, np.arange(len(replay.truth)), len(names), rng)
-    heads = []
-    for index in range(len(names)):
-        taught = fold != index
-        known = replay.only(part != index) if replay is not None and part is not None else None
-        heads.append(learn(old, local.features[taught], local.truth[taught], group[taught], known, rng).head)
-    kept = None
-    if replay is not None and part is not None:
-        rows = np.stack([heads[index].logits(replay.features[[at]])[0] for at, index in enumerate(part)])
-        kept = replay.balanced(old.logits(replay.features)), replay.balanced(rows)
-    return Outer(fold.astype(np.int64), tuple(heads), kept)
-
-
 def refitted(
     parent: Judgement, outer: Outer, local: Local, classes: tuple[str, ...], chosen_on: str
 ) -> Judgement:
@@ -85,7 +40,7 @@ def refitted(
     rightly, likelihood alone would call for certainty. The threshold stays where fewer than nine groups would
     speak for another.
     """
-    logits = outer.logits(local.features, np.arange(len(local)))
+    logits = outer.first()
     asked = np.clip(
         fit_temperature(logits, local.truth), parent.temperature / FURTHEST, parent.temperature * FURTHEST
     )
@@ -107,36 +62,53 @@ def refitted(
 
 
 def as_read(
-    reader: Reader, local: Local, old: Head, outer: Outer, judgement: Judgement
+    reader: Reader, local: Local, outer: Outer, judgement: Judgement
 ) -> tuple[Predictions, Predictions]:
-    """What the bundle, and the outer folds' heads, answer as reading gives it, all looks included.
+    """What the bundle, and the outer folds' networks, answer as reading gives it, all looks included.
 
     Args:
         reader: Holds the parent bundle.
         local: The cells; those that were lost count as not found.
-        old: The parent's head.
         outer: The folds.
         judgement: Of the new bundle.
 
     Returns:
         Before and after, of the same images.
     """
-    parent = reader.bundle.card.judgement
-    everyone = np.arange(len(local))
+    parent, old = reader.bundle.card.judgement, head_of(reader.bundle.classifier)
     before = softmax(old.logits(local.features), parent.temperature)
-    after = softmax(outer.logits(local.features, everyone), judgement.temperature)
+    after = softmax(outer.first(), judgement.temperature)
     again = [before.max(axis=1) < parent.accept_above, after.max(axis=1) < judgement.accept_above]
     unsure = np.flatnonzero(again[0] | again[1])
     if len(unsure) and parent.sides > 1:
         looks = [before[unsure]], [after[unsure]]
         for number in range(1, parent.sides):
-            seen = features_of(reader, side_of(local.crops[unsure], number))
+            turned = side_of(local.crops[unsure], number)
+            seen = features_of(reader, turned)
             looks[0].append(softmax(old.logits(seen), parent.temperature))
-            looks[1].append(softmax(outer.logits(seen, unsure), judgement.temperature))
+            looks[1].append(softmax(outer.logits(turned, seen, unsure), judgement.temperature))
         for rows, look, needed in zip((before, after), looks, again, strict=True):
             rows[unsure] = np.where(needed[unsure, None], np.mean(look, axis=0), rows[unsure])
     classes = tuple(reader.bundle.card.classes)
     return _predictions(local, classes, before), _predictions(local, classes, after)
+
+
+def with_shares(judgement: Judgement, after: Predictions) -> Judgement:
+    """The judgement, with what share of the outer folds' answers its threshold accepts, and how many are right."""
+    found = after.only(after.found)
+    sure = found.confidence >= judgement.accept_above
+    right = float(found.correct[sure].mean()) if sure.any() else None
+    return judgement.model_copy(update={"accepted_accuracy": right, "accepted_share": float(sure.mean())})
+
+
+def confusion_by(after: Predictions, judgement: Judgement, measured_on: str, lab: str) -> Confusion | None:
+    """What the outer folds would be counted as; None where a class of the bundle has no cell to count."""
+    found = counted(after, judgement)
+    if len(np.unique(found.truth)) < len(found.classes):
+        return None
+    return confusion_of(
+        found.classes, found.truth, found.answered, found.groups, labs=(lab,), measured_on=measured_on
+    )
 
 
 def _predictions(

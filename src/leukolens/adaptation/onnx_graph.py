@@ -12,8 +12,8 @@ from leukolens.errors import BundleError
 
 FLOAT = 1
 
-_GRAPH = 7  # of a model
-_NODE, _INITIALISER = 1, 5  # of a graph
+GRAPH = 7  # of a model
+NODE, INITIALISER = 1, 5  # of a graph
 _INPUT, _OUTPUT, _OPERATOR, _ATTRIBUTE = 1, 2, 4, 5  # of a node
 _ATTRIBUTE_NAME, _ATTRIBUTE_FLOAT, _ATTRIBUTE_INT = 1, 2, 3
 _DIMENSION, _DATA_TYPE, _TENSOR_NAME, _RAW_DATA = 1, 2, 8, 9  # of a tensor
@@ -30,12 +30,14 @@ class Node:
         inputs: Names of what it takes.
         outputs: Names of what it gives.
         attributes: Names of its attributes; their value where it is a whole number, else None.
+        span: Where its message begins and ends in the model.
     """
 
     operator: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: dict[str, int | None]
+    span: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Weights:
         kind: Its data type's number; 1 is float32.
         start: Where its bytes begin in the model; they are little-endian.
         length: How many there are; 0 where the model keeps its values in another way.
+        span: Where its message begins and ends in the model.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Weights:
     kind: int
     start: int
     length: int
+    span: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +68,12 @@ class Graph:
     Attributes:
         nodes: Its operations, in their order.
         weights: Its initialisers by name.
+        beside: Where the model's other fields begin and end, with their tags: versions, operator sets.
     """
 
     nodes: tuple[Node, ...]
     weights: dict[str, Weights]
+    beside: tuple[tuple[int, int], ...]
 
     def giver(self, output: str) -> Node | None:
         """The operation that gives this output; None where none does."""
@@ -86,21 +92,25 @@ def graph_in(model: bytes) -> Graph:
     """
     nodes: list[Node] = []
     weights: dict[str, Weights] = {}
+    beside: list[tuple[int, int]] = []
+    field = 0
     try:
         for number, start, stop in _parts(model, 0, len(model)):
-            if number != _GRAPH:
+            began, field = field, stop
+            if number != GRAPH:
+                beside.append((began, stop))
                 continue
             for inner, begin, end in _parts(model, start, stop):
-                if inner == _NODE:
+                if inner == NODE:
                     nodes.append(_node(model, begin, end))
-                elif inner == _INITIALISER:
+                elif inner == INITIALISER:
                     found = _weights(model, begin, end)
                     weights[found.name] = found
     except (IndexError, ValueError) as error:
         raise BundleError(
             f"the classifier's graph cannot be taken apart ({error})", "Export the bundle or fetch it again"
         ) from error
-    return Graph(tuple(nodes), weights)
+    return Graph(tuple(nodes), weights, tuple(beside))
 
 
 def _node(data: bytes, start: int, stop: int) -> Node:
@@ -116,7 +126,7 @@ def _node(data: bytes, start: int, stop: int) -> Node:
         elif number == _ATTRIBUTE:
             name, value = _attribute(data, begin, end)
             attributes[name] = value
-    return Node(operator, tuple(inputs), tuple(outputs), attributes)
+    return Node(operator, tuple(inputs), tuple(outputs), attributes, (start, stop))
 
 
 def _attribute(data: bytes, start: int, stop: int) -> tuple[str, int | None]:
@@ -146,7 +156,7 @@ def _weights(data: bytes, start: int, stop: int) -> Weights:
             name = data[begin:end].decode()
         elif number == _RAW_DATA:
             raw = begin, end - begin
-    return Weights(name, tuple(shape), kind, *raw)
+    return Weights(name, tuple(shape), kind, *raw, (start, stop))
 
 
 def _parts(data: bytes, at: int, stop: int) -> Iterator[tuple[int, int, int]]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from leukolens.adaptation.onnx_graph import FLOAT, Graph, Weights, graph_in
+from leukolens.adaptation.onnx_graph import Graph, Weights, graph_in
+from leukolens.adaptation.onnx_weights import own, put, values
 from leukolens.errors import BundleError
 from leukolens.reading.engine import ACTIVATION, FEATURES, LOGITS
 
@@ -48,8 +49,8 @@ def head_of(model: bytes) -> Head:
         BundleError: Where the model does not end in one, or not as a float32 layer whose bytes stand in it.
     """
     places = _places(model)
-    weight = _values(model, places.weight).reshape(places.weight.shape)
-    return Head(weight if places.across else weight.T, _values(model, places.bias))
+    weight = values(model, places.weight).reshape(places.weight.shape)
+    return Head(weight if places.across else weight.T, values(model, places.bias))
 
 
 def with_head(model: bytes, head: Head) -> bytes:
@@ -65,10 +66,10 @@ def with_head(model: bytes, head: Head) -> bytes:
         raise _other("the new head holds what is no number")
     changed = bytearray(model)
     by_class = head.weight.astype("<f4")
-    _put(changed, places.weight, by_class if places.across else by_class.T)
-    _put(changed, places.bias, head.bias.astype("<f4"))
+    put(changed, places.weight, by_class if places.across else by_class.T)
+    put(changed, places.bias, head.bias.astype("<f4"))
     if places.activation is not None:
-        _put(changed, places.activation, by_class)
+        put(changed, places.activation, by_class)
     return bytes(changed)
 
 
@@ -83,7 +84,7 @@ def _places(model: bytes) -> _Places:
     if any(last.attributes.get(name, value) != value for name, value in plain.items()):
         raise _other("its last layer scales or turns what it takes")
     across = last.attributes.get("transB", 0) == 1
-    weight, bias = (_own(graph, name) for name in last.inputs[1:])
+    weight, bias = (own(graph, name, _other) for name in last.inputs[1:])
     if len(weight.shape) != 2:
         raise _other(f"its last layer's weights are {weight.shape}")
     classes, width = weight.shape if across else weight.shape[::-1]
@@ -98,29 +99,10 @@ def _activation(graph: Graph, shape: tuple[int, int]) -> Weights | None:
         return None
     if maps.operator != "Conv" or len(maps.inputs) != 2:
         raise _other(f"its {ACTIVATION} comes from no plain convolution")
-    found = _own(graph, maps.inputs[1])
+    found = own(graph, maps.inputs[1], _other)
     if found.shape != (*shape, 1, 1):
         raise _other(f"its {ACTIVATION} has weights {found.shape}, its last layer {shape}")
     return found
-
-
-def _own(graph: Graph, name: str) -> Weights:
-    """The initialiser of this name, which this one layer takes and no other."""
-    found = graph.weights.get(name)
-    size = 4 * int(np.prod(found.shape)) if found else 0
-    if found is None or found.kind != FLOAT or not found.length or found.length != size:
-        raise _other(f"its weights {name!r} are not kept as plain float32")
-    if graph.takers(name) != 1:
-        raise _other(f"its weights {name!r} serve two layers")
-    return found
-
-
-def _values(model: bytes, place: Weights) -> NDArray[np.float64]:
-    return np.frombuffer(model, "<f4", place.length // 4, place.start).astype(np.float64)
-
-
-def _put(model: bytearray, place: Weights, values: NDArray[np.float32]) -> None:
-    model[place.start : place.start + place.length] = np.ascontiguousarray(values).tobytes()
 
 
 def _other(problem: str) -> BundleError:

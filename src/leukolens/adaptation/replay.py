@@ -1,7 +1,8 @@
 """A few hundred features of the cells that a bundle learned from, which it carries along: nobody's image.
 
 They stand in for the data itself when the bundle is adapted, so that it need not forget what it knew, and they say
-what features are like where the bundle is at home.
+what features are like where the bundle is at home. They stay as they are where the network's normalisation is taken
+anew: they are the old laboratories' cells, read through the statistics of their own.
 """
 
 from __future__ import annotations

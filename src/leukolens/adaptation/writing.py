@@ -36,12 +36,14 @@ class Parts:
         detector: The parent's graph, if it has one.
         familiarity: Bytes of what cells are familiar, if that is known.
         replay: The parent's, if it has one.
+        normalisation: The parent's, if it has one; what was taken anew keeps its scale and shift.
     """
 
     head: Head
     detector: bytes | None
     familiarity: bytes | None
     replay: bytes | None
+    normalisation: bytes | None
 
 
 def write_own(
@@ -73,7 +75,7 @@ def write_own(
             "adapted": part,
         }
     )
-    members = parts.detector, parts.familiarity, parts.replay
+    members = parts.detector, parts.familiarity, parts.replay, parts.normalisation
     _check(bundles.unpack(bundles.pack(card, graph, *members), str(out)), parts.head, crops[:CHECKED])
     return bundles.save(card, graph, out, *members)
 

@@ -31,16 +31,24 @@ def adapt(
     unlabelled: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Instead of FOLDER: cells without labels; matches their statistics alone."
+            metavar="DIR",
+            help="Instead of FOLDER: cells without labels; the network's normalisation takes their statistics.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Deals cells into folds.")] = 0,
+    fine_tune: Annotated[
+        bool,
+        typer.Option(
+            "--fine-tune",
+            help="Let all layers learn, not the last alone; takes a minute and the `train` extra.",
+        ),
+    ] = False,
+    seed: Annotated[int, typer.Option(metavar="N", help="Decides every random draw.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Makes a bundle a laboratory's own, and says whether that is better, class by class.
 
-    Before and after are judged on cells that the new last layer had not learned from. A bundle that would
-    be worse is not written. Needs no graphics card and no extra.
+    Before and after are judged on cells that what answers had not learned from. A bundle that would be worse
+    is not written. Needs no graphics card and, without --fine-tune, no extra.
     """
     from leukolens.adaptation.adapt import adapt as make_own
     from leukolens.adaptation.adapt import adapt_unlabelled
@@ -49,11 +57,18 @@ def adapt(
 
     if (folder is None) == (unlabelled is None):
         raise typer.BadParameter("name either FOLDER or --unlabelled DIR, one of them")
+    if fine_tune and folder is None:
+        raise typer.BadParameter("--fine-tune learns from labels: name FOLDER")
     _refuse_same(bundle, out)
     opened = Folder(folder) if folder else None
     shipped = bundle == Path(SHIPPED) and not bundle.exists()
     reader = Reader(None if shipped else bundle)
-    if opened:
+    if opened and fine_tune:
+        from leukolens.cli.adapt_progress import fine_tuning
+
+        with fine_tuning(reader) as teacher:
+            found = make_own(reader, opened, out, teacher=teacher, seed=seed, watch=_watch)
+    elif opened:
         found = make_own(reader, opened, out, seed=seed, watch=_watch)
     else:
         found = adapt_unlabelled(reader, unlabelled or Path(), out, watch=_watch)
@@ -122,10 +137,7 @@ def _show(found: Adaptation, out: Path) -> None:
 
 def _sentence(found: Adaptation) -> str:
     if found.verdict == "not judged":
-        return (
-            f"Statistics of {found.unlabelled} cells were matched. Whether that is better, cells without labels "
-            "cannot say."
-        )
+        return f"{_without_labels(found)} Whether that is better, cells without labels cannot say."
     if found.verdict == "too few to tell" or found.comparison is None:
         return f"Too few to tell whether that is better: {found.reason}."
     interval = found.comparison.balanced.difference.interval
@@ -134,6 +146,16 @@ def _sentence(found: Adaptation) -> str:
     if found.verdict == "better":
         return f"Better: {points}."
     return f"No worse, and not surely better: {points}."
+
+
+def _without_labels(found: Adaptation) -> str:
+    made = found.bundle.card.adapted
+    if made and made.method == "normalisation":
+        return f"The statistics of the network's normalisation were taken anew from {found.unlabelled} cells."
+    return (
+        "The bundle does not say what its normalisation was: statistics of the last features alone were matched, "
+        f"of {found.unlabelled} cells."
+    )
 
 
 def _columns(change: Change) -> tuple[str, str, str]:

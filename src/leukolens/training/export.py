@@ -23,6 +23,7 @@ from leukolens.training.crops import Crops, framed, samples_of
 from leukolens.training.familiarity import familiarity_of, features_of
 from leukolens.training.judgement import HeldOut, judge, read_judgement
 from leukolens.training.loop import build
+from leukolens.training.normalisation import normalisation_of
 from leukolens.training.onnx_graph import graph_of
 from leukolens.training.replay import replay_of
 from leukolens.training.run import Run
@@ -170,7 +171,8 @@ def export_run(
         judged, confusion = found.judgement, found.confusion
     card = card.model_copy(update={"judgement": judged, "confusion": confusion})
     familiarity = None if known is None else known.to_bytes()
-    return bundle.save(card, graph, out, familiarity=familiarity, replay=replay_of(network, teach, recipe))
+    replay, normalisation = replay_of(network, teach, recipe), normalisation_of(network)
+    return bundle.save(card, graph, out, familiarity=familiarity, replay=replay, normalisation=normalisation)
 
 
 def _sample(crops: Crops, seed: int) -> Crops:
