@@ -280,3 +280,11 @@ def test_thinner_stain_scales_every_absorbance_alike_and_leaves_white() -> None:
     factor = torch.exp(0.4 * torch.randn(5, generator=torch.Generator().manual_seed(1)))
     assert torch.allclose(-torch.log(shown), -torch.log(views) * factor[:, None, None, None], atol=1e-5)
     assert torch.equal(shown[:, :, 0], torch.ones(5, 3, 6))
+
+
+def test_only_a_share_of_crops_is_shown_in_a_strange_stain() -> None:
+    crops = torch.randint(0, 230, (400, 8, 8, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    plain = augmented(crops, 8, Augment(), drawing())
+    some = augmented(crops, 8, Augment(mixing=0.3, strange=0.25), drawing())
+    changed = (some - plain).abs().amax(dim=(1, 2, 3)) > 1e-4
+    assert 0.18 < changed.double().mean() < 0.32

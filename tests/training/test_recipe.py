@@ -33,7 +33,7 @@ def refusal(text: str) -> RecipeError:
     return caught.value
 
 
-@pytest.mark.parametrize("name", ["default", "original", "permissive"])
+@pytest.mark.parametrize("name", ["default", "original", "permissive", "robust"])
 def test_every_shipped_recipe_holds_together(name: str) -> None:
     assert name in shipped()
     assert load(name).name == name
@@ -60,7 +60,7 @@ def test_original_is_the_first_version() -> None:
     assert (recipe.schedule.epochs, recipe.schedule.batch) == (20, 128)
 
 
-@pytest.mark.parametrize("name", ["default", "original", "permissive"])
+@pytest.mark.parametrize("name", ["default", "original", "permissive", "robust"])
 def test_no_shipped_recipe_learns_from_test_photographs(name: str) -> None:
     sets = {data.name: data.splits for data in load(name).data}
     assert sets["blood-cells"] == ["train"]

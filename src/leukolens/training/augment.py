@@ -66,12 +66,17 @@ def restyled(views: Tensor, spec: Augment, draw: torch.Generator) -> Tensor:
     Returns:
         (n, 3, h, w) of -1 to 1.
     """
+    strange = views
     if spec.density:
-        views = thinned(views, spec.density, draw)
+        strange = thinned(strange, spec.density, draw)
     if spec.exchange:
-        views = exchanged(views, spec.exchange, draw)
+        strange = exchanged(strange, spec.exchange, draw)
     if spec.mixing:
-        views = mixed(views, spec.mixing, draw)
+        strange = mixed(strange, spec.mixing, draw)
+    if strange is not views and spec.strange < 1:
+        chosen = (torch.rand(len(views), generator=draw) < spec.strange).to(views.device)
+        strange = torch.where(chosen[:, None, None, None], strange, views)
+    views = strange
     if spec.stain:
         views = _restained(views, spec.stain, draw)
     if spec.colour:
@@ -158,7 +163,7 @@ def exchanged(views: Tensor, share: float, draw: torch.Generator) -> Tensor:
     spectrum = torch.fft.rfft2(views)
     size = spectrum.abs()
     size = size + part.to(views.device) * (size[partner.to(views.device)] - size)
-    shown = torch.fft.irfft2(torch.polar(size, spectrum.angle()), s=(height, width))
+    shown: Tensor = torch.fft.irfft2(torch.polar(size, spectrum.angle()), s=(height, width))
     return shown.clamp(0, 255 / WHITE_LEVEL)
 
 

@@ -59,6 +59,9 @@ class Augment(Section):
     stain: float = Field(
         0.0, ge=0, lt=1, description="haematoxylin, eosin and residual densities change by up to this share"
     )
+    strange: float = Field(
+        1.0, ge=0, le=1, description="share of crops that density, exchange and mixing change"
+    )
     density: float = Field(
         0.0, ge=0, le=1, description="deviation of the logarithm of a factor on all absorbances"
     )
