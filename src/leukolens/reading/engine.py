@@ -1,4 +1,4 @@
-"""Runs a bundle's ONNX graphs on the CPU: the only file that knows ONNX Runtime."""
+"""Runs a bundle's ONNX graphs on the CPU; `adaptation.onnx_segments` alone runs pieces of one elsewhere."""
 
 from __future__ import annotations
 
