@@ -12,10 +12,12 @@ from leukolens.adaptation.comparison import Comparison, compare, worse
 from leukolens.adaptation.familiar import made_familiar
 from leukolens.adaptation.judged import as_read, confusion_by, refitted, too_few, with_shares
 from leukolens.adaptation.local import Watch, labelled, unlabelled
+from leukolens.adaptation.motion import moved
 from leukolens.adaptation.normalisation import unpack as norms_in
 from leukolens.adaptation.onnx_head import Head, head_of
 from leukolens.adaptation.outer import model_of, outer_folds
 from leukolens.adaptation.replay import Replay
+from leukolens.adaptation.replay import pack as replay_of
 from leukolens.adaptation.replay import unpack as replay_in
 from leukolens.adaptation.teacher import Teacher, all_of, head_teacher
 from leukolens.adaptation.without_labels import with_features, with_normalisation
@@ -128,9 +130,11 @@ def adapt(
             "learned_from": [*card.learned_from, learned_from(folder, local)],
         }
     )
-    parts = Parts(
-        own.head, parent.detector, familiarity, parent.replay, own.normalisation or parent.normalisation
-    )
+    carried = parent.replay
+    if replay is not None and own.classifier is not None:
+        carried = replay_of(moved(replay, local.features, features))
+    norms = own.normalisation or parent.normalisation
+    parts = Parts(own.head, parent.detector, familiarity, carried, norms)
     written = write_own(new, parts, own.classifier or parent.classifier, part, folder.lab, local.crops, out)
     return Adaptation(
         parent, written, cells, 0, len(set(local.groups)), len(local.lost), local.failed, verdict, reason or "",

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from leukolens.adaptation.judged import FEWEST_CELLS
 from leukolens.adaptation.local import Local
+from leukolens.adaptation.motion import returned
 from leukolens.adaptation.outer import Outer
 from leukolens.bundle import Bundle, Judgement
 from leukolens.reading.familiarity import Familiarity, from_bytes
@@ -25,7 +26,8 @@ def made_familiar(
     """The parent's familiarity with the laboratory's cells added, and limits that fit both.
 
     A limit is the parent's, or what holds as many of the local cells as it should, whichever is wider. Each
-    local cell is measured from what the others of its group's fold did not teach.
+    local cell is measured from what the others of its group's fold did not teach. Where the network learned, what the
+    parent knew is found again by the way that the local cells moved.
 
     Args:
         parent: Whose familiarity is extended; None where it has none.
@@ -39,7 +41,7 @@ def made_familiar(
         return None, judgement
     known = from_bytes(parent.familiarity)
     labels = [sample.label for sample in local.samples]
-    extended = known.extended(features, labels, lab)
+    extended = returned(known, local.features, features).extended(features, labels, lab)
     if outer is None or len(local) < FEWEST_CELLS or judgement.usual_within is None:
         return extended.to_bytes(), judgement
     away = _away(known, local, labels, outer, lab)
@@ -56,5 +58,6 @@ def _away(known: Familiarity, local: Local, labels: list[str], outer: Outer, lab
     for fold, model in enumerate(outer.models):
         own = outer.fold == fold
         taught = [label for label, kept in zip(labels, own, strict=True) if not kept]
-        away[own] = known.extended(model.features[~own], taught, lab).distance(model.features[own])
+        seen = returned(known, local.features, model.features)
+        away[own] = seen.extended(model.features[~own], taught, lab).distance(model.features[own])
     return away

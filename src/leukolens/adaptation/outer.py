@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from leukolens.adaptation.learning import deal
 from leukolens.adaptation.local import Local, features_of
+from leukolens.adaptation.motion import moved
 from leukolens.adaptation.onnx_head import Head, head_of
 from leukolens.adaptation.replay import Replay
 from leukolens.adaptation.teacher import Own, Teacher, all_of
@@ -41,8 +42,8 @@ class Outer:
     Attributes:
         fold: int64 (n,), of each cell.
         models: One a fold.
-        kept: Of the bundle's replay: share that the old head, and heads that had not seen them, name rightly,
-            every class weighing the same; None where it carries none.
+        kept: Of the bundle's replay, moved as the laboratory's cells moved: share that the old head, and heads that
+            had not seen them, name rightly, every class weighing the same; None where it carries none.
     """
 
     fold: NDArray[np.int64]
@@ -102,9 +103,10 @@ def outer_folds(
         models.append(model_of(teacher.learn(cells.only(fold != index), known, rng), reader, local))
     kept = None
     if replay is not None and part is not None:
-        rows = np.stack(
-            [models[index].head.logits(replay.features[[at]])[0] for at, index in enumerate(part)]
-        )
+        named = [
+            model.head.logits(moved(replay, local.features, model.features).features) for model in models
+        ]
+        rows = np.stack(named)[part, np.arange(len(part))]
         old = head_of(reader.bundle.classifier)
         kept = replay.balanced(old.logits(replay.features)), replay.balanced(rows)
     return Outer(fold.astype(np.int64), tuple(models), kept)

@@ -48,7 +48,7 @@ class Settings:
         size: Side of the views, in pixels; None for the crops' own.
     """
 
-    steps: int = 48
+    steps: int = 40
     batch: int = 32
     replayed: int = 64
     rate: float = 1e-4

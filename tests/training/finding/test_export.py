@@ -311,3 +311,9 @@ def test_the_card_says_what_taught_the_detector(scenes: list[Scene], finding_rec
     assert (pbc.name, pbc.splits, pbc.images, pbc.left_out) == ("pbc-224", ["all"], 3, "")
     other = replace(shown[0], field="another")
     assert export.learned_from([other, *shown])[0].groups_sha256 != bccd.groups_sha256
+
+
+def test_a_detector_leaves_what_stands_beside_the_classifier(make_bundle: Callable[..., Bundle]) -> None:
+    given = replace(make_bundle(), familiarity=b"known", replay=b"cells", normalisation=b"norms")
+    made = export.with_detector(given, b"none", finding())
+    assert (made.familiarity, made.replay, made.normalisation) == (b"known", b"cells", b"norms")
