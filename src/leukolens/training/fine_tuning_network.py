@@ -20,6 +20,7 @@ from leukolens.bundle import Bundle
 from leukolens.errors import BundleError
 from leukolens.models.resnet import NETWORKS, ResNet
 from leukolens.reading.engine import Engine
+from leukolens.training.normalisation import batch_norms
 
 CLOSE = 1e-4
 """Of the largest logit, and of 1: how far torch and the graph may differ."""
@@ -65,7 +66,7 @@ def graph_with(bundle: Bundle, network: ResNet) -> bytes:
         BundleError: Where a weight is no number.
     """
     assert bundle.normalisation is not None
-    layers = _layers(network)
+    layers = batch_norms(network)
     changed = bytearray(bundle.classifier)
     for place in convolutions(bundle.classifier, unpack(bundle.normalisation)):
         convolution, norm = layers[place.weight.name]
@@ -92,21 +93,9 @@ def put_head(network: ResNet, head: Head) -> None:
         network.classifier.bias.copy_(torch.from_numpy(head.bias))
 
 
-def _layers(network: ResNet) -> dict[str, tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Each convolution with the normalisation behind it, by the name of its weights in a graph."""
-    found: dict[str, tuple[nn.Conv2d, nn.BatchNorm2d]] = {}
-    before: tuple[str, nn.Conv2d] | None = None
-    for name, layer in network.named_modules():
-        if isinstance(layer, nn.Conv2d):
-            before = name, layer
-        elif isinstance(layer, nn.BatchNorm2d) and before:
-            found[f"network.{before[0]}.weight"] = before[1], layer
-    return found
-
-
 def _filled(network: ResNet, model: bytes, places: tuple[Convolution, ...], known: dict[str, Norm]) -> bool:
     """Gives the network a graph's weights; False where they do not fit."""
-    layers = _layers(network)
+    layers = batch_norms(network)
     shapes = {name: tuple(convolution.weight.shape) for name, (convolution, _) in layers.items()}
     head = head_of(model)
     if shapes != {place.weight.name: place.weight.shape for place in places}:

@@ -8,25 +8,28 @@ from leukolens.adaptation.normalisation import Norm, pack
 from leukolens.models.resnet import ResNet
 
 
-def normalisation_of(network: ResNet) -> bytes | None:
-    """The bytes of a bundle's ``normalisation.npz``; None where the network's normalisation is no batch-norm.
+def batch_norms(network: ResNet) -> dict[str, tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Each convolution with the batch normalisation behind it, by the name that its weights have in a bundle's graph.
 
     Args:
-        network: In evaluation mode, as `leukolens.training.export.to_onnx` exports it: its convolutions bear the
-            same names there, with ``network.`` before.
+        network: As `leukolens.training.export.to_onnx` exports it: its layers bear the same names there, with
+            ``network.`` before. Where its normalisation is of another kind, there are none.
     """
-    layers = [
-        (name, layer)
-        for name, layer in network.named_modules()
-        if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)
-    ]
-    if not any(isinstance(layer, nn.BatchNorm2d) for _, layer in layers):
-        return None
-    # In every network of models/resnet.py each convolution is followed by its own normalisation.
-    norms = {}
-    for (name, convolution), (_, norm) in zip(layers[::2], layers[1::2], strict=True):
-        assert isinstance(convolution, nn.Conv2d)
-        assert isinstance(norm, nn.BatchNorm2d)
-        assert norm.num_features == convolution.out_channels
-        norms[f"network.{name}.weight"] = Norm(norm.weight.detach().numpy(), norm.bias.detach().numpy())
-    return pack(norms)
+    found: dict[str, tuple[nn.Conv2d, nn.BatchNorm2d]] = {}
+    before: tuple[str, nn.Conv2d] | None = None
+    for name, layer in network.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            before = name, layer
+        elif isinstance(layer, nn.BatchNorm2d) and before:
+            found[f"network.{before[0]}.weight"] = before[1], layer
+    return found
+
+
+def normalisation_of(network: ResNet) -> bytes | None:
+    """The bytes of a bundle's ``normalisation.npz``; None where the network's normalisation is no batch-norm."""
+    layers = batch_norms(network)
+    norms = {
+        name: Norm(norm.weight.detach().numpy(), norm.bias.detach().numpy())
+        for name, (_, norm) in layers.items()
+    }
+    return pack(norms) if norms else None
