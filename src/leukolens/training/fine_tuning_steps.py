@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from leukolens.adaptation.replay import Replay
 from leukolens.models.resnet import ResNet
 from leukolens.training.augment import augmented, to_input
+from leukolens.training.precision import processor_has_bfloat16
 from leukolens.training.recipe import Augment
 
 VIEWS = Augment.model_validate(
@@ -93,7 +94,7 @@ def train_on(
             group["lr"] = rate
         chosen = torch.from_numpy(_even(truth, settings.batch, rng))
         views = augmented(pixels[chosen], side, VIEWS, draw).contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=processor_has_bfloat16()):
             logits = network(views)
         loss = -(targets[chosen] * F.log_softmax(logits.float(), 1)).sum(1).mean()
         if replay is not None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -20,6 +19,7 @@ from leukolens.training import checkpoint, curves, schedule
 from leukolens.training.augment import augmented, centre
 from leukolens.training.checkpoint import AVERAGE, NETWORK, Average, part
 from leukolens.training.crops import Crops
+from leukolens.training.precision import fabric_precision
 from leukolens.training.recipe import Recipe
 from leukolens.training.run import Epoch, Run
 
@@ -71,7 +71,7 @@ class Trainer:
         accelerator: str = "auto",
         compiled: bool = False,
     ) -> None:
-        precision: Any = "bf16-mixed" if recipe.precision == "bfloat16" else "32-true"
+        precision = fabric_precision(recipe.precision, accelerator)
         self.fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
         self.fabric.launch()
         self.recipe, self.run = recipe, run

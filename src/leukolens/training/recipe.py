@@ -141,7 +141,9 @@ class Recipe(Section):
     classes: list[str] = Field(
         description="taxonomy keys that the network tells apart; other cells are left out"
     )
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the network's arithmetic")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the network's arithmetic; a processor without bfloat16 takes float32"
+    )
     framing: Framing = Field(default=Framing.model_validate({}), description="how an image becomes a crop")
     network: Network = Network.model_validate({})
     data: list[Data] = Field(min_length=1, description="what to learn from")

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from leukolens.training.finding.scenes import Scene
 from leukolens.training.finding.targets import loss, targets
 from leukolens.training.finding.views import view
 from leukolens.training.loop import Watch
+from leukolens.training.precision import fabric_precision
 from leukolens.training.run import Epoch, Run
 
 
@@ -74,7 +74,7 @@ class FindingTrainer:
     def __init__(
         self, recipe: DetectorRecipe, run: Run, scenes: list[Scene], *, accelerator: str = "auto"
     ) -> None:
-        precision: Any = "bf16-mixed" if recipe.precision == "bfloat16" else "32-true"
+        precision = fabric_precision(recipe.precision, accelerator)
         self.fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
         self.fabric.launch()
         self.recipe, self.run, self.scenes = recipe, run, scenes
