@@ -38,7 +38,7 @@ from leukolens.evaluation.detection import (
     matched,
 )
 from leukolens.evaluation.ledger import Look, Seen, append, code_commit, default_ledger
-from leukolens.imaging.framing import find_nucleus
+from leukolens.imaging.nucleus import find_nucleus
 from leukolens.models.detector import KINDS
 from leukolens.reading.detector import LEAST, Detector
 from leukolens.reading.fields import FieldReader

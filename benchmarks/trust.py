@@ -40,7 +40,8 @@ from leukolens.datasets.bccd import Bccd
 from leukolens.datasets.catalogue import open_dataset
 from leukolens.evaluation import ledger
 from leukolens.imaging.decode import decode
-from leukolens.imaging.framing import Box, frame, frame_within, slide_of
+from leukolens.imaging.framing import Box, frame, frame_within
+from leukolens.imaging.nucleus import slide_of
 from leukolens.reading.batch_check import check
 from leukolens.reading.classifier import Answers, Classifier
 from leukolens.reading.trust import decide

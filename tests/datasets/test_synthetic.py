@@ -25,7 +25,7 @@ from leukolens.datasets.synthetic import (
 )
 from leukolens.datasets.synthetic_cells import Leukocyte, draw_leukocyte
 from leukolens.errors import DataError
-from leukolens.imaging.framing import find_nucleus
+from leukolens.imaging.nucleus import find_nucleus
 from leukolens.taxonomy import cell_class
 
 SCALE = 12.6

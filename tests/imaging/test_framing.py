@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from leukolens.bundle import Framing
 from leukolens.datasets import synthetic
 from leukolens.datasets.synthetic import DRAWN_CLASSES, DrawnField, draw_field, draw_single
-from leukolens.imaging.framing import Box, Nucleus, find_nucleus, frame, square
+from leukolens.imaging.framing import Box, frame, square
+from leukolens.imaging.nucleus import Nucleus, find_nucleus
 
 Image = NDArray[np.uint8]
 GROUND, STAINED = (222, 216, 220), (96, 48, 140)
@@ -67,6 +68,24 @@ def test_a_lobe_that_stands_close_belongs_to_the_nucleus() -> None:
     assert found(rgb).x == pytest.approx(60 + 22 * 6**2 / (14**2 + 6**2), abs=0.7)
     apart = np.minimum(disc(160, 120, 60, 60, 14), disc(160, 120, 110, 60, 6))
     assert found(apart).x == pytest.approx(60, abs=0.7)
+
+
+def tinted(rgb: Image, share: float) -> Image:
+    """The same picture with this much of every absorbance."""
+    return np.rint(np.array(GROUND) * (rgb / np.array(GROUND)) ** share).astype(np.uint8)
+
+
+def test_dark_red_cells_that_touch_do_not_join_the_nucleus() -> None:
+    red_cells = np.minimum(disc(160, 120, 34, 60, 22), disc(160, 120, 110, 66, 22))
+    rgb = np.minimum(disc(160, 120, 72, 60, 17), tinted(red_cells, 0.6))
+    assert found(rgb).x == pytest.approx(72, abs=1.5)
+    assert found(rgb).extent == pytest.approx(34, rel=0.1)
+
+
+def test_dense_clumps_do_not_stand_for_the_nucleus_that_holds_them() -> None:
+    pale = tinted(disc(160, 120, 80, 60, 22), 0.62)
+    rgb = np.minimum(pale, disc(160, 120, 70, 56, 8))
+    assert found(rgb).extent == pytest.approx(44, rel=0.1)
 
 
 def test_of_two_cells_far_apart_the_heavier_is_taken() -> None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from leukolens.bundle import Framing
 from leukolens.datasets.synthetic import DRAWN_CLASSES, DrawnField, draw_single
-from leukolens.imaging.framing import Box, Slide, frame, frame_within, slide_of
+from leukolens.imaging.framing import Box, frame, frame_within
+from leukolens.imaging.nucleus import Slide, slide_of
 
 Image = NDArray[np.uint8]
 GROUND, CYTOPLASM, NUCLEUS, DENSER = (230, 228, 232), (200, 190, 225), (110, 60, 150), (60, 20, 110)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from leukolens.bundle import Bundle, Finding, pack, unpack
 from leukolens.errors import BundleError
 from leukolens.imaging.color import WHITE_LEVEL
-from leukolens.imaging.framing import slide_of
+from leukolens.imaging.nucleus import slide_of
 from leukolens.reading import detector as module
 from leukolens.reading.detector import RED_CELL_MICROMETRES, Detector, Found
 from leukolens.reading.engine import FindingEngine

@@ -16,7 +16,8 @@ from PIL import Image
 
 from leukolens.bundle import Bundle, Finding, Framing, pack, unpack
 from leukolens.errors import BundleError
-from leukolens.imaging.framing import Box, slide_of
+from leukolens.imaging.framing import Box
+from leukolens.imaging.nucleus import slide_of
 from leukolens.reading.engine import FindingEngine, runtime
 from leukolens.reading.fields import NO_WHITE_CELL, FieldReader, cut_by_border, cut_by_edge
 

@@ -16,7 +16,7 @@ from leukolens.datasets.matching import fingerprint
 from leukolens.errors import ImageError
 from leukolens.imaging.color import BLACKEST
 from leukolens.imaging.decode import decode
-from leukolens.imaging.framing import Nucleus, find_nucleus
+from leukolens.imaging.nucleus import Nucleus, find_nucleus
 
 THUMBNAIL = 16
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from leukolens.bundle import Bundle
 from leukolens.imaging.color import WHITE_LEVEL, balance
-from leukolens.imaging.framing import Box, Slide, slide_of
+from leukolens.imaging.framing import Box
+from leukolens.imaging.nucleus import Slide, slide_of
 from leukolens.reading.classifier import scaled
 from leukolens.reading.engine import FindingEngine
 from leukolens.reading.nuclei import with_nucleus

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from leukolens.bundle import Bundle, load
 from leukolens.errors import BundleError, ImageError
 from leukolens.imaging.decode import content_of, decode
-from leukolens.imaging.framing import Box, Slide, frame_within
+from leukolens.imaging.framing import Box, frame_within
+from leukolens.imaging.nucleus import Slide
 from leukolens.reading.cell import Cell, FieldReading
 from leukolens.reading.classifier import Classifier
 from leukolens.reading.detector import Detector, Found

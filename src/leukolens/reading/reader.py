@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from leukolens.bundle import Bundle, load
 from leukolens.errors import ImageError
 from leukolens.imaging.decode import decode
-from leukolens.imaging.framing import Box, frame, frame_within, slide_of
+from leukolens.imaging.framing import Box, frame, frame_within
+from leukolens.imaging.nucleus import slide_of
 from leukolens.reading.cell import ImageReading
 from leukolens.reading.classifier import Classifier
 from leukolens.reading.detector import Detector

@@ -20,7 +20,8 @@ from leukolens.datasets.tecom import Tecom
 from leukolens.errors import DataError, TrainingError
 from leukolens.imaging.color import white_balance
 from leukolens.imaging.decode import decode
-from leukolens.imaging.framing import CELL_OVER_NUCLEUS, find_nucleus
+from leukolens.imaging.framing import CELL_OVER_NUCLEUS
+from leukolens.imaging.nucleus import find_nucleus
 from leukolens.models.detector import KINDS
 
 WHITE_CELL, RED_CELL, PLATELET = range(len(KINDS))
