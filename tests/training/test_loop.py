@@ -239,6 +239,17 @@ def test_what_the_last_line_says_of_the_held_out_crops_can_be_computed_again(
     torch.testing.assert_close(Run(whole).held_out(3), logits, rtol=1e-4, atol=1e-4)
 
 
+def test_epochs_that_are_not_judged_cost_no_answers(
+    tiny_recipe: Any, crop_cache: Path, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe(schedule={"epochs": 3}, validation={"every": 2})
+    session.train(recipe, session.Place(tmp_path, tmp_path / "run", crop_cache, accelerator="cpu"))
+    run = Run(tmp_path / "run")
+    assert [epoch.validation_loss is None for epoch in run.epochs()] == [True, False, False]
+    assert {path.stem for path in (run.folder / "held_out").iterdir()} == {"epoch-002", "epoch-003"}
+    assert run.best() in {2, 3}
+
+
 def test_the_first_weights_are_drawn_from_the_seed(tiny_recipe: Any) -> None:
     first, same, other = (build(tiny_recipe(seed=seed)).conv.weight for seed in (1, 1, 2))
     assert torch.equal(first, same)

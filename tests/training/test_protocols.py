@@ -96,3 +96,8 @@ def test_the_best_epoch_weighs_folds_by_their_images() -> None:
     folds = [epochs(1.0, 2.0), epochs(2.0, 1.5)]
     assert protocols.best_epoch(folds, [10, 10]) == 1
     assert protocols.best_epoch(folds, [10, 30]) == 2
+
+
+def test_an_epoch_that_was_not_judged_is_not_the_best() -> None:
+    folds = [[Epoch(n, 0, 0, loss, 0, 0, 0, 0) for n, loss in enumerate((None, 0.5, 0.6), 1)]]
+    assert protocols.best_epoch(folds, [10]) == 2

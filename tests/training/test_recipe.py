@@ -148,6 +148,7 @@ def test_the_digest_leaves_out_seed_and_held_out_fold_alone() -> None:
     assert altered(recipe, seed=5).digest() == recipe.digest()
     for fold in (None, 0, 4):
         assert altered(recipe, validation={"fold": fold}).digest() == recipe.digest()
+    assert altered(recipe, validation={"every": 3}).digest() == recipe.digest()
     changes: list[dict[str, Any]] = [
         {"classes": recipe.classes[:-1]},
         {"framing": {"context": 2.2}},

@@ -63,6 +63,7 @@ def test_a_fold_of_the_labs_that_are_left_is_held_out(given: int | None, used: i
     recipe = changed(load("default"), validation={"fold": given})
     own = rotated(recipe, Rotation(lab_called("tecom")), 0)
     assert own.validation.fold == used
+    assert own.validation.every == recipe.schedule.epochs  # the last epoch is the one that is asked
 
 
 def test_a_recipe_of_one_lab_has_nothing_left_to_learn_from() -> None:

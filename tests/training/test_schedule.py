@@ -96,6 +96,12 @@ def test_small_epochs_come_first_and_never_enlarge(tiny_recipe: Any) -> None:
     assert {schedule.size(recipe, epoch) for epoch in (1, 2, 3, 4)} == {40}
 
 
+@pytest.mark.parametrize(("every", "epochs"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (9, [5])])
+def test_some_epochs_are_judged_and_always_the_last(tiny_recipe: Any, every: int, epochs: list[int]) -> None:
+    recipe = tiny_recipe(schedule={"epochs": 5}, validation={"every": every})
+    assert [epoch for epoch in range(1, 6) if schedule.judged(recipe, epoch)] == epochs
+
+
 def test_a_level_rate_is_level() -> None:
     assert {schedule.rate(Optimiser(rate=0.5), step, 100) for step in range(100)} == {0.5}
 

@@ -137,7 +137,7 @@ class Trainer:
                 raise KeyboardInterrupt
             rate = float(self.bare_optimiser.param_groups[0]["lr"])
             epoch = Epoch(number, loss / seen, right / seen, None, None, None, rate, 0.0)
-            if len(self.held_out):
+            if len(self.held_out) and schedule.judged(self.recipe, number):
                 logits = self.predict(self.held_out, schedule.size(self.recipe, number))
                 self.run.write_held_out(number, logits)
                 epoch = _judged(epoch, logits, torch.from_numpy(self.held_out.truth))

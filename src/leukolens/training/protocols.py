@@ -131,7 +131,7 @@ def _held_out(recipe: Recipe, run: Run, epoch: int, crops: Crops) -> HeldOut:
 def best_epoch(folds: list[list[Epoch]], sizes: list[int]) -> int:
     """The epoch with the lowest loss over all held-out images."""
     losses = np.array([[epoch.validation_loss for epoch in fold] for fold in folds], dtype=np.float64)
-    return int(np.average(losses, axis=0, weights=sizes).argmin()) + 1
+    return int(np.nanargmin(np.average(losses, axis=0, weights=sizes))) + 1
 
 
 def _name(path: Path, root: Path) -> str:

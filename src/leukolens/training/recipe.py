@@ -125,6 +125,9 @@ class Validation(Section):
 
     folds: int = Field(5, ge=2, le=20, description="parts that the groups are dealt into, class by class")
     fold: int | None = Field(0, ge=0, description="the part that is held out; none where null")
+    every: int = Field(
+        1, ge=1, description="epochs from one judgement to the next; the last is always judged"
+    )
 
 
 class Checkpoints(Section):
@@ -178,7 +181,7 @@ class Recipe(Section):
                 "checkpoints": Checkpoints.model_validate({}),
             }
         )
-        return hashlib.sha256(same.model_dump_json().encode()).hexdigest()
+        return hashlib.sha256(same.model_dump_json(exclude={"validation": {"every"}}).encode()).hexdigest()
 
 
 def changed(recipe: Kind, **sections: Any) -> Kind:

@@ -67,11 +67,14 @@ def rotations(recipe: Recipe, outer: str | None = None) -> tuple[Rotation, ...]:
 def rotated(recipe: Recipe, rotation: Rotation, seed: int) -> Recipe:
     """The recipe without the laboratories that are left out, with the classes that the others hold.
 
-    A fold of the others is held out, the recipe's own or the first, for temperature and threshold.
+    A fold of the others is held out, the recipe's own or the first, for temperature and threshold; the last epoch
+    alone is judged by it, since it is the one that is asked.
     """
     kept = [data.name for data in recipe.data if dataset_class(data.name).lab not in rotation.left_out]
     fold = 0 if recipe.validation.fold is None else recipe.validation.fold
-    return changed(restricted(recipe, kept), seed=seed, validation={"fold": fold})
+    return changed(
+        restricted(recipe, kept), seed=seed, validation={"fold": fold, "every": recipe.schedule.epochs}
+    )
 
 
 def detector_for(folder: Path, rotation: Rotation) -> Bundle:

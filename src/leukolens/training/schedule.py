@@ -52,6 +52,11 @@ def size(recipe: Recipe, epoch: int) -> int:
     return min(recipe.schedule.small_size, recipe.framing.size) if small else recipe.framing.size
 
 
+def judged(recipe: Recipe, epoch: int) -> bool:
+    """Whether what is held out is asked after this epoch (from 1)."""
+    return epoch % recipe.validation.every == 0 or epoch == recipe.schedule.epochs
+
+
 def rate(spec: Optimiser, step: int, steps: int) -> float:
     """Learning rate at a step (from 0) out of ``steps``: a linear rise, then level or a half cosine."""
     rise = max(1, round(spec.warmup * steps)) if spec.warmup else 0
