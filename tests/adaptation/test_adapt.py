@@ -9,6 +9,7 @@ from PIL import Image
 import leukolens.adaptation.writing as module
 from leukolens.adaptation.adapt import adapt, adapt_unlabelled
 from leukolens.adaptation.learning import Learned, learn
+from leukolens.adaptation.local import labelled
 from leukolens.adaptation.normalisation import Norm
 from leukolens.adaptation.normalisation import pack as pack_norms
 from leukolens.adaptation.onnx_head import Head, head_of
@@ -17,6 +18,7 @@ from leukolens.bundle import load, pack, unpack
 from leukolens.datasets.folder import Folder
 from leukolens.errors import BundleError, DataError, LeukolensError
 from leukolens.reading.classifier import scaled
+from leukolens.reading.familiarity import learned
 from leukolens.reading.reader import Reader
 
 STAIN = (0.0, -0.08, 0.4)
@@ -260,6 +262,25 @@ class TestWithoutLabels:
         bare = Reader(dataclasses.replace(colour_bundle, replay=None), threads=1)
         with pytest.raises(BundleError, match="carries neither its normalisation nor features"):
             adapt_unlabelled(bare, make_lab({"neutrophil": 2}), out)
+
+    def test_cells_that_the_bundle_knows_are_refused_and_new_ones_are_not(self, normalised, make_lab, out):
+        home = make_lab(EVEN, name="home-again", seed=8)
+        cells = labelled(Reader(normalised, threads=1), Folder(home))
+        keys = [normalised.card.classes[place] for place in cells.truth]
+        features, known = cells.features, learned(cells.features, keys, ["home"] * len(keys))
+        far = float(np.quantile(known.distance(features), 0.95))
+        card = normalised.card.model_copy(
+            update={
+                "judgement": normalised.card.judgement.model_copy(
+                    update={"usual_within": far, "unlike_beyond": 3 * far, "outside_share": 0.1}
+                )
+            }
+        )
+        reader = Reader(dataclasses.replace(normalised, card=card, familiarity=known.to_bytes()), threads=1)
+        with pytest.raises(DataError, match=r"not new to .* \(3 of 60 cells lie outside"):
+            adapt_unlabelled(reader, home, out)
+        assert not out.exists()
+        assert adapt_unlabelled(reader, make_lab(EVEN, stain=STAIN), out).unlabelled == 60
 
     def test_a_folder_without_a_cell(self, reader, tmp_path, out):
         (tmp_path / "none").mkdir()

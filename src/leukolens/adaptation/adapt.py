@@ -20,7 +20,7 @@ from leukolens.adaptation.replay import Replay
 from leukolens.adaptation.replay import pack as replay_of
 from leukolens.adaptation.replay import unpack as replay_in
 from leukolens.adaptation.teacher import Teacher, all_of, head_teacher
-from leukolens.adaptation.without_labels import with_features, with_normalisation
+from leukolens.adaptation.without_labels import must_be_new, with_features, with_normalisation
 from leukolens.adaptation.writing import Parts, figures_of, learned_from, today, write_own
 from leukolens.bundle import Adapted, Bundle
 from leukolens.datasets.folder import Folder
@@ -155,7 +155,7 @@ def adapt_unlabelled(reader: Reader, root: Path, out: Path, *, watch: Watch | No
         watch: As for `labelled`.
 
     Raises:
-        DataError: Where the folder holds no cell.
+        DataError: Where the folder holds no cell, or cells that the bundle knows: it harms them.
         BundleError: Where the bundle carries neither, or the new one cannot be written.
     """
     parent, card = reader.bundle, reader.bundle.card
@@ -167,6 +167,7 @@ def adapt_unlabelled(reader: Reader, root: Path, out: Path, *, watch: Watch | No
             "Use the shipped bundle, or label some cells and name their folder",
         )
     crops, features, lost, failed = unlabelled(reader, root, watch)
+    must_be_new(parent, features, root)
     lab = root.resolve().name
     if norms is not None:
         own = with_normalisation(reader, norms, head, crops, lab)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,9 @@ from leukolens.adaptation.onnx_head import Head
 from leukolens.adaptation.renormalise import renormalised
 from leukolens.adaptation.replay import Replay
 from leukolens.bundle import Bundle, Judgement
+from leukolens.errors import DataError
+from leukolens.reading.batch_check import check
+from leukolens.reading.familiarity import from_bytes
 from leukolens.reading.reader import Reader
 
 
@@ -40,6 +44,31 @@ class Unjudged:
     classifier: bytes
     familiarity: bytes | None
     judgement: Judgement
+
+
+def must_be_new(parent: Bundle, features: NDArray[np.float32], root: Path) -> None:
+    """Refuses cells that the bundle knows: statistics taken anew harm where the stain is known (docs/adapt.md).
+
+    Where the bundle cannot tell, or the cells are too few, nothing is refused.
+
+    Args:
+        parent: The bundle.
+        features: float32 (n, d), what its last layer sees of the cells.
+        root: The folder that they come from.
+
+    Raises:
+        DataError: Where no more of them lie outside what was learned than in a known laboratory.
+    """
+    if parent.familiarity is None:
+        return
+    found = check(from_bytes(parent.familiarity).distance(features).tolist(), parent.card.judgement)
+    if found is None or found.unlike:
+        return
+    raise DataError(
+        f"{root}: this stain is not new to {parent.card.name} ({found.outside} of {found.cells} cells lie outside "
+        "what it has learned), and cells without labels make it worse where it knows the stain",
+        "Use the bundle as it is, or label some cells and name their folder",
+    )
 
 
 def with_normalisation(
