@@ -10,7 +10,7 @@ import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from leukolens.errors import LeukolensError
-from leukolens.taxonomy import CLASS_KEYS, CLASSES, cell_class, in_order
+from leukolens.taxonomy import ALL_CLASSES, CLASS_KEYS, CLASSES, REVIEW_CLASSES, cell_class, in_order
 
 # What a colour of linear sRGB becomes for someone without one kind of cone. Machado, Oliveira & Fernandes,
 # *A physiologically-based model for simulation of color vision deficiency*, 2009, severity 1.
@@ -45,14 +45,34 @@ def test_only_other_is_no_leukocyte() -> None:
     assert [cell.key for cell in CLASSES if not cell.leukocyte] == ["other"]
 
 
+def test_the_machine_never_answers_a_class_of_the_reviewers() -> None:
+    assert not {cell.key for cell in REVIEW_CLASSES} & set(CLASS_KEYS)
+
+
+def test_a_class_of_the_reviewers_is_a_form_of_one_of_the_machines_that_is_counted_alike() -> None:
+    forms = {cell.key: cell.form_of for cell in REVIEW_CLASSES}
+    assert forms == {
+        "blast": None,
+        "reactive_lymphocyte": "lymphocyte",
+        "band": "neutrophil",
+        "metamyelocyte": "immature_granulocyte",
+        "myelocyte": "immature_granulocyte",
+        "promyelocyte": "immature_granulocyte",
+        "nucleated_red_cell": "other",
+        "smudge": "other",
+    }
+    for cell in REVIEW_CLASSES:
+        assert cell.form_of is None or cell_class(cell.form_of).leukocyte == cell.leukocyte
+
+
 @pytest.mark.parametrize("attribute", ["key", "name", "abbreviation", "colour"])
 def test_no_two_classes_share(attribute: str) -> None:
-    values = [getattr(cell, attribute) for cell in CLASSES]
+    values = [getattr(cell, attribute) for cell in ALL_CLASSES]
     assert len(set(values)) == len(values)
 
 
 def test_an_abbreviation_is_one_capital_so_that_it_can_be_a_reviewers_key() -> None:
-    assert all(re.fullmatch("[A-Z]", cell.abbreviation) for cell in CLASSES)
+    assert all(re.fullmatch("[A-Z]", cell.abbreviation) for cell in ALL_CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +84,7 @@ def test_a_colour_comes_as_three_numbers_too(key: str, rgb: tuple[int, int, int]
 
 @pytest.mark.parametrize("deficiency", DEFICIENCIES)
 def test_colours_stay_apart_without_red_or_green_cones(deficiency: str) -> None:
-    srgb = np.array([cell.rgb for cell in CLASSES]) / 255
+    srgb = np.array([cell.rgb for cell in ALL_CLASSES]) / 255
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(linear @ DEFICIENCIES[deficiency].T, 0, 1)
     shown = np.where(seen <= 0.0031308, 12.92 * seen, 1.055 * seen ** (1 / 2.4) - 0.055)
@@ -75,10 +95,10 @@ def test_colours_stay_apart_without_red_or_green_cones(deficiency: str) -> None:
 
 
 def test_a_class_is_found_by_its_key() -> None:
-    assert [cell_class(cell.key) for cell in CLASSES] == list(CLASSES)
+    assert [cell_class(cell.key) for cell in ALL_CLASSES] == list(ALL_CLASSES)
 
 
-@pytest.mark.parametrize("key", ["", "Neutrophil", "neutrophile", "blast"])
+@pytest.mark.parametrize("key", ["", "Neutrophil", "neutrophile", "unsure"])
 def test_an_unknown_key_is_refused_by_name_with_the_known_ones(key: str) -> None:
     with pytest.raises(LeukolensError) as caught:
         cell_class(key)
@@ -90,8 +110,9 @@ def test_any_set_of_keys_comes_back_in_the_lists_order() -> None:
     for count in range(len(CLASS_KEYS) + 1):
         for keys in combinations(CLASS_KEYS, count):
             assert in_order(frozenset(keys)) == keys
+    assert in_order({"smudge", "other", "blast", "neutrophil"}) == ("neutrophil", "other", "blast", "smudge")
 
 
 def test_a_set_with_an_unknown_key_is_refused() -> None:
-    with pytest.raises(LeukolensError, match="'blast'"):
-        in_order({"neutrophil", "blast"})
+    with pytest.raises(LeukolensError, match="'band cell'"):
+        in_order({"neutrophil", "band cell"})

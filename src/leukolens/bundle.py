@@ -206,6 +206,18 @@ class Card(_Part):
             raise ValueError("confusion is of other classes than the card's")
         return self
 
+    @property
+    def caution(self) -> str:
+        """What must be known before answers are used: that nobody could tell what adapting did; empty otherwise."""
+        own = self.adapted
+        if own is None or own.verdict in ("better", "no worse"):
+            return ""
+        cells = f"{own.unlabelled} cells without labels" if own.unlabelled else "too few labelled cells"
+        return (
+            f"Nobody has measured what became of {self.name}: it was adapted with {cells}. Label some 60 cells of the "
+            "laboratory and run `leukolens adapt` before trusting this."
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Bundle:

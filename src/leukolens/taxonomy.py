@@ -9,7 +9,7 @@ from leukolens.errors import LeukolensError
 
 @dataclass(frozen=True, slots=True)
 class CellClass:
-    """One kind of cell that Leukolens can name.
+    """One kind of cell that Leukolens, or a person who reviews, can name.
 
     Attributes:
         key: The name in every document and file, e.g. ``immature_granulocyte``.
@@ -17,6 +17,8 @@ class CellClass:
         abbreviation: The laboratory's short form, also the reviewer's key.
         colour: sRGB as ``#rrggbb``; told apart under the common colour-vision deficiencies.
         leukocyte: Whether it counts in the differential's denominator.
+        form_of: The machine's class that a class of the reviewer's is a form of: what the machine was right to
+            answer. None for the machine's own, and where the machine knows nothing of the kind.
     """
 
     key: str
@@ -24,6 +26,7 @@ class CellClass:
     abbreviation: str
     colour: str
     leukocyte: bool
+    form_of: str | None = None
 
     @property
     def rgb(self) -> tuple[int, int, int]:
@@ -43,12 +46,34 @@ CLASSES: tuple[CellClass, ...] = (
 )
 
 CLASS_KEYS: tuple[str, ...] = tuple(cell.key for cell in CLASSES)
+"""What the machine may answer."""
 
-_BY_KEY = {cell.key: cell for cell in CLASSES}
+OTHER, BLAST, NUCLEATED_RED_CELL = "other", "blast", "nucleated_red_cell"
+REVIEW_CLASSES: tuple[CellClass, ...] = (
+    CellClass(BLAST, "Blast", "T", "#882200", leukocyte=True),
+    CellClass(
+        "reactive_lymphocyte", "Reactive lymphocyte", "R", "#aacc88", leukocyte=True, form_of="lymphocyte"
+    ),
+    CellClass("band", "Band neutrophil", "D", "#00ccee", leukocyte=True, form_of="neutrophil"),
+    CellClass(
+        "metamyelocyte", "Metamyelocyte", "J", "#0000ee", leukocyte=True, form_of="immature_granulocyte"
+    ),
+    CellClass("myelocyte", "Myelocyte", "Y", "#6688ee", leukocyte=True, form_of="immature_granulocyte"),
+    CellClass("promyelocyte", "Promyelocyte", "P", "#664466", leukocyte=True, form_of="immature_granulocyte"),
+    CellClass(NUCLEATED_RED_CELL, "Nucleated red cell", "C", "#eecccc", leukocyte=False, form_of="other"),
+    CellClass("smudge", "Smudge cell", "S", "#666644", leukocyte=False, form_of="other"),
+)
+"""What a person may name besides, and the machine never answers."""
+
+ALL_CLASSES: tuple[CellClass, ...] = (*CLASSES, *REVIEW_CLASSES)
+UNSURE = "unsure"
+"""What a person says of a cell that has no name; no class."""
+
+_BY_KEY = {cell.key: cell for cell in ALL_CLASSES}
 
 
 def cell_class(key: str) -> CellClass:
-    """The class with this key.
+    """The class with this key, the machine's or the reviewer's.
 
     Raises:
         LeukolensError: Where no class has it.
@@ -56,11 +81,11 @@ def cell_class(key: str) -> CellClass:
     try:
         return _BY_KEY[key]
     except KeyError:
-        raise LeukolensError(f"{key!r} is no cell class", f"Use one of {', '.join(CLASS_KEYS)}") from None
+        raise LeukolensError(f"{key!r} is no cell class", f"Use one of {', '.join(_BY_KEY)}") from None
 
 
 def in_order(keys: set[str] | frozenset[str]) -> tuple[str, ...]:
-    """The given keys in the order that every table and graph uses."""
+    """The given keys in the order that every table and graph uses: the machine's, then the reviewer's."""
     for key in keys:
         cell_class(key)
-    return tuple(key for key in CLASS_KEYS if key in keys)
+    return tuple(key for key in _BY_KEY if key in keys)

@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import leukolens
-from leukolens.bundle import Bundle, Framing, Judgement, pack
+from leukolens.bundle import Adapted, Bundle, Framing, Judgement, pack
 from leukolens.cli.main import app
 from leukolens.datasets.synthetic import draw_single
 from leukolens.reading.familiarity import learned
@@ -99,6 +99,28 @@ def test_a_sample_of_a_new_stain_is_warned_of(make_bundle: Callable[..., Bundle]
     assert json.loads(quiet.stdout)["batch"] == {
         "cells": 20, "outside": 0, "share": 0.0, "usual": 0.1, "unlike": False, "message": "",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("verdict", "unlabelled", "said"),
+    [("better", 0, ""), ("no worse", 0, ""), ("too few to tell", 0, "with too few labelled cells"),
+     ("not judged", 50, "with 50 cells without labels")],
+)  # fmt: skip
+def test_answers_of_a_bundle_that_nobody_could_judge_are_warned_of(
+    make_bundle: Callable[..., Bundle], tmp_path: Path, verdict: str, unlabelled: int, said: str
+) -> None:
+    own = {
+        "parent": "default", "parent_sha256": "0" * 64, "date": "2026-01-01", "method": "head", "cells": {},
+        "groups": 3, "verdict": verdict, "unlabelled": unlabelled,
+    }  # fmt: skip
+    made = make_bundle()
+    card = made.card.model_copy(update={"adapted": Adapted.model_validate(own)})
+    assert (bool(card.caution), said in card.caution) == (bool(said), True)
+    file, image = tmp_path / "own.leukolens", tmp_path / "cell.png"
+    file.write_bytes(pack(card, made.classifier))
+    Image.new("RGB", (32, 24), (255, 0, 0)).save(image)
+    assert identify(image, "--bundle", file).stderr.replace("\n", " ").strip() == card.caution
+    assert identify(image, "--bundle", file, "--quiet").stderr == ""
 
 
 def test_all_three_decisions(bundle_file: Path, smears: Path) -> None:

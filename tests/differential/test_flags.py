@@ -128,3 +128,68 @@ def test_no_message_is_a_diagnosis():
 
 def test_every_leukocyte_class_has_its_flags():
     assert set(NAMES) == {kind.key for kind in CLASSES if kind.leukocyte}
+
+
+def reviewed(white_count=None, blasts=0, **counts):
+    """A hundred cells beside those that are given."""
+    usual = {"neutrophil": 60, "eosinophil": 3, "basophil": 0, "lymphocyte": 31, "monocyte": 6}
+    every = {**usual, "immature_granulocyte": 0, **counts}
+    sample = differential(Tally(every, blasts=blasts), white_count=white_count)
+    return {flag.key: flag for flag in flags(sample, ADULT)}
+
+
+@pytest.mark.parametrize("white_count", [None, 7.0, 30.0])
+def test_any_blast_is_flagged_before_all_else(white_count):
+    flag = next(iter(reviewed(white_count, blast=1, blasts=1).values()))
+    assert (flag.key, flag.basis, flag.unit, flag.low, flag.high) == ("blasts", "relative", "%", None, 0.0)
+    assert flag.value == pytest.approx(100 / 101)
+    assert flag.message.startswith("Blasts present, to review: 1 cell that a person named so, 1.0 %")
+
+
+def test_a_blast_that_is_not_counted_is_flagged_too():
+    flag = reviewed(blasts=2)["blasts"]
+    assert flag.value == 0
+    assert "2 cells that a person named so, 0 of them counted" in flag.message
+    alone = differential(Tally({"neutrophil": 0}, at_edge=1, blasts=1))
+    assert [flag.key for flag in flags(alone, ADULT)] == ["blasts"]
+
+
+def test_without_a_blast_there_is_no_such_flag():
+    assert "blasts" not in reviewed(band=3)
+
+
+@pytest.mark.parametrize(
+    ("counts", "key", "value"),
+    [
+        ({"neutrophil": 70, "band": 30}, "relative_neutrophilia", 100 * 100 / 140),
+        ({"lymphocyte": 40, "reactive_lymphocyte": 40}, "relative_lymphocytosis", 100 * 80 / 149),
+        ({"myelocyte": 1}, "immature_granulocytes", 100 / 101),
+        (
+            {"immature_granulocyte": 1, "promyelocyte": 1, "metamyelocyte": 2},
+            "immature_granulocytes",
+            400 / 104,
+        ),
+    ],
+)
+def test_what_only_a_person_tells_apart_is_compared_with_its_class(counts, key, value):
+    ranges = Ranges(
+        "narrow", ADULT.total, ADULT.absolute, {**ADULT.relative, "neutrophil": Range(low=40, high=70)}
+    )
+    every = {"neutrophil": 60, "eosinophil": 3, "basophil": 0, "lymphocyte": 31, "monocyte": 6, **counts}
+    sample = differential(Tally(every))
+    flag = {flag.key: flag for flag in flags(sample, ranges)}[key]
+    assert flag.value == pytest.approx(value)
+    assert "counted along" in flag.message
+    assert "which reach into it" in flag.message or "all above it" in flag.message
+
+
+def test_bands_do_not_make_a_neutropenia_of_a_usual_count():
+    assert reviewed(neutrophil=20, band=40) == {}
+    assert "relative_neutropenia" in reviewed(neutrophil=20)
+
+
+def test_forms_of_a_class_count_with_it_as_concentrations_too():
+    flag = reviewed(12.0, neutrophil=40, band=40)["neutrophilia"]
+    assert (flag.basis, flag.high) == ("absolute", 7)
+    assert flag.value == pytest.approx(12 * 80 / 120)
+    assert "band neutrophil counted along" in flag.message

@@ -25,3 +25,13 @@ def test_readings_do_not_change() -> None:
     assert reading.cells == ()
     with pytest.raises(dataclasses.FrozenInstanceError):
         reading.status = "ok"  # type: ignore[misc]
+
+
+def test_what_a_person_says_does_not_change_what_the_machine_said() -> None:
+    cell = Cell(Box(0, 0, 1, 1), {"neutrophil": 0.9, "monocyte": 0.1}, "accept", "", reviewed="blast")
+    assert cell.label == "neutrophil"
+
+
+@pytest.mark.parametrize(("said", "label"), [("blast", "blast"), ("unsure", "other"), (None, "other")])
+def test_a_drawn_cell_is_what_a_person_says(said: str | None, label: str) -> None:
+    assert Cell(Box(0, 0, 1, 1), {}, "review", "", reviewed=said).label == label

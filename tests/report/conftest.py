@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from leukolens.differential.percentages import differential
 from leukolens.differential.ranges import load_ranges
 from leukolens.imaging.framing import Box
 from leukolens.reading.cell import Cell, Decision, FieldReading
-from leukolens.report.sample import Origin, SampleReport, tally
+from leukolens.report.sample import Origin, Review, SampleReport, tally
 from leukolens.taxonomy import CLASS_KEYS
 
 SIZE = (320, 240)
@@ -90,6 +91,39 @@ def smear() -> SampleReport:
         made_field(6, tuple(made_cell("neutrophil", 0.9 + x / 5000, x=x) for x in range(0, 250, 60))),
     ]
     return made_report(tuple(fields), name="Smear 7")
+
+
+@pytest.fixture(scope="session")
+def reviewed_smear(smear: SampleReport) -> SampleReport:
+    """The smear opened again and signed anew: a cell confirmed, one made a blast, one drawn, a comment made."""
+    first, *others = smear.fields
+    drawn = Cell(Box(250, 150, 300, 200), {}, "review", "drawn by a person", reviewed="lymphocyte")
+    neutrophil, monocyte = first.cells
+    cells = (replace(neutrophil, reviewed="blast"), replace(monocyte, reviewed="monocyte"), drawn)
+    fields = (replace(first, cells=cells), *others)
+    found = differential(tally(fields, CLASS_KEYS), white_count=13.4567)
+    review = Review(
+        status="amended",
+        version=2,
+        reviewer="Dr. Ζωή O'Hara",
+        signed=datetime(2026, 3, 1, 8, 30, 15, tzinfo=UTC),
+        confirmed=1,
+        changed=1,
+        drawn=1,
+        deleted=4,
+        machine=smear.differential,
+        comments=(("Anisocytosis", "2+"), ("Giant platelets", "few")),
+        reopened=("a blast was\noverlooked | sorry",),
+        trail_hash="ab" * 32,
+        kappa=0.8125,
+    )
+    return replace(
+        smear,
+        fields=fields,
+        differential=found,
+        flags=flags(found, load_ranges().for_person(None, None)),
+        review=review,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -57,6 +57,13 @@ def test_a_stain_that_is_new_is_the_first_warning(smear: SampleReport, parsed: P
     assert "".join(warnings(known, 0)) == "".join(warnings(smear, 0))
 
 
+def test_a_bundle_that_nobody_could_judge_is_warned_of(smear: SampleReport, parsed: Parse) -> None:
+    own = replace(smear, origin=replace(smear.origin, caution="Nobody has measured what became of it."))
+    told = [item.text for item in parsed("".join(warnings(own, 0))).all("li")]
+    assert told[0] == "Nobody has measured what became of it."
+    assert told[1:] == [item.text for item in parsed("".join(warnings(smear, 0))).all("li")]
+
+
 def test_figures_that_nobody_gave_take_no_room(bare_smear: SampleReport, parsed: Parse) -> None:
     shown = [
         key.attributes["data-key"] for key in parsed("".join(key_figures(bare_smear))).all(data_key=None)

@@ -117,9 +117,10 @@ def _read(reader: Reads, paths: Sequence[Path], out: Path) -> tuple[SampleReport
     from leukolens.cli.read_fields import made_with
     from leukolens.cli.read_outputs import USUAL as FORMATS
     from leukolens.cli.read_outputs import Outputs
-    from leukolens.cli.read_report import Asked, Reporter
+    from leukolens.cli.read_report import Reporter
     from leukolens.cli.read_run import Run
     from leukolens.cli.samples import Sample
+    from leukolens.report.counting import Asked
     from leukolens.report.journal import Journal
 
     with Journal(out, made_with(reader)) as journal:

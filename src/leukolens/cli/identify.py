@@ -84,6 +84,8 @@ def identify(
     batch = check(together.distances, reader.bundle.card.judgement)
     if batch and batch.unlike and not quiet:
         complain(batch.message)
+    if reader.bundle.card.caution and not quiet:
+        complain(reader.bundle.card.caution)
     if tally.failed:
         complain(tally.complaint())
         raise typer.Exit(1)

@@ -104,10 +104,11 @@ def read(
     """
     from leukolens.cli.read_fields import made_with
     from leukolens.cli.read_outputs import Outputs
-    from leukolens.cli.read_report import Asked, Reporter
+    from leukolens.cli.read_report import Reporter
     from leukolens.cli.read_run import Run
     from leukolens.cli.read_shown import counted
     from leukolens.cli.results import make
+    from leukolens.report.counting import Asked
     from leukolens.report.journal import Journal
 
     samples = _samples(paths, recursive=recursive, name=name, watch=watch)

@@ -13,11 +13,14 @@ class Tally:
 
     Attributes:
         counts: Leukocyte class key to the number of cells so named, in taxonomy order; every leukocyte
-            class that could have been named has its entry, 0 too.
+            class that the machine could have named has its entry, 0 too, and each that only a person names
+            where there is a cell of it.
         unsure: White cells that nobody would put a name to.
         at_edge: Cells cut by a field's edge and so left out.
         not_leukocyte: What was found but is no leukocyte.
-        nucleated_red_cells: Counted by a person along the way; None where nobody counted.
+        nucleated_red_cells: Counted by a person along the way; None where nobody counted. Those that were
+            found among the white cells and named by a person are among ``not_leukocyte`` too.
+        blasts: Cells that a person named a blast, those at an edge too.
     """
 
     counts: Mapping[str, int]
@@ -25,6 +28,7 @@ class Tally:
     at_edge: int = 0
     not_leukocyte: int = 0
     nucleated_red_cells: int | None = None
+    blasts: int = 0
 
     @property
     def denominator(self) -> int:
@@ -92,7 +96,7 @@ class Differential:
 
     Attributes:
         tally: What was counted.
-        classes: One row a leukocyte class, in taxonomy order.
+        classes: One row a leukocyte class, in taxonomy order: the machine's, then those that only a person names.
         unsure: The unsure cells' own row: share of named and unsure cells together.
         nucleated_red_cells: Per 100 leukocytes; None where nobody counted them.
         white_count: Total white cells; None where not given.

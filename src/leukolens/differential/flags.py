@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from leukolens.differential.counts import ClassCount, Differential, Flag
+from leukolens.differential.percentages import together
 from leukolens.differential.ranges import Range, Ranges
+from leukolens.taxonomy import ALL_CLASSES, BLAST, CellClass, cell_class
 
 CONCENTRATION, PERCENT = "10^9/L", "%"
 WRITTEN = {CONCENTRATION: f"× {CONCENTRATION}", PERCENT: PERCENT}
@@ -34,8 +36,16 @@ class _Figure:
     span: Range
 
 
+NO_BLASTS = Range(low=None, high=0.0)
+"""In nobody's blood, so that no laboratory's file has a range for them."""
+
+
 def flags(differential: Differential, ranges: Ranges) -> tuple[Flag, ...]:
-    """What to review: the total first, then class by class.
+    """What to review: blasts first, then the total, then class by class.
+
+    Any blast that a person named is flagged, one that a field's edge cuts too. Ranges are of the machine's
+    classes: what only a person tells apart, such as bands, is compared together with the class that it is a
+    form of.
 
     With a total white cell count each class is compared as a concentration; without one, or where the ranges
     have no concentration for it, as a percentage. The percentages are the counted ones, as a person would
@@ -45,10 +55,41 @@ def flags(differential: Differential, ranges: Ranges) -> tuple[Flag, ...]:
         differential: The sample.
         ranges: Of the person it comes from.
     """
-    found = [_total(differential, ranges)]
+    found = [_blasts(differential, ranges), _total(differential, ranges)]
     if differential.denominator:
-        found += [_class(row, ranges) for row in differential.classes]
+        found += [_class(row, ranges, forms) for row, forms in _with_forms(differential)]
     return tuple(flag for flag in found if flag)
+
+
+def _blasts(differential: Differential, ranges: Ranges) -> Flag | None:
+    number = max(differential.tally.blasts, differential.tally.counts.get(BLAST, 0))
+    if not number:
+        return None
+    row = together(differential, (BLAST,))
+    value = row.share.percent
+    seen = f"{number} {'cells' if number > 1 else 'cell'} that a person named so"
+    # One at an edge is in no percentage, which would otherwise read as if there were none.
+    counted = f", {row.count} of them counted" if row.count < number else ""
+    limits = f"95 % limits {_number(row.share.low, PERCENT)} to {_number(row.share.high, PERCENT)}"
+    message = (
+        f"Blasts present, to review: {seen}{counted}, {_number(value, PERCENT)} %, and the range ({ranges.name}) "
+        f"is none (relative; {limits})."
+    )
+    return Flag("blasts", message, "relative", value, PERCENT, NO_BLASTS.low, NO_BLASTS.high)
+
+
+def _with_forms(differential: Differential) -> list[tuple[ClassCount, tuple[CellClass, ...]]]:
+    """Each of the machine's classes with what only a person tells apart from it, and which classes those are."""
+    rows = {row.key: row for row in differential.classes}
+    keys = [kind.key for kind in ALL_CLASSES if kind.form_of is None and kind.key != BLAST]
+    found = []
+    for key in keys:
+        forms = tuple(cell_class(row) for row in rows if cell_class(row).form_of == key)
+        if forms:
+            found.append((together(differential, (key, *(form.key for form in forms))), forms))
+        elif key in rows:
+            found.append((rows[key], ()))
+    return found
 
 
 def _total(differential: Differential, ranges: Ranges) -> Flag | None:
@@ -63,7 +104,7 @@ def _total(differential: Differential, ranges: Ranges) -> Flag | None:
     return Flag(key, message, "absolute", value, CONCENTRATION, span.low, span.high)
 
 
-def _class(row: ClassCount, ranges: Ranges) -> Flag | None:
+def _class(row: ClassCount, ranges: Ranges, forms: tuple[CellClass, ...] = ()) -> Flag | None:
     figure = _figure(row, ranges)
     side = _side(figure.value, figure.span) if figure else None
     name = NAMES[row.key][side] if side is not None and row.key in NAMES else None
@@ -75,8 +116,10 @@ def _class(row: ClassCount, ranges: Ranges) -> Flag | None:
         key = name if figure.basis == "absolute" else f"relative_{name}"
         words = f"{key.replace('_', ' ').capitalize()} to review"
     value, unit, span = figure.value, figure.unit, figure.span
+    along = f"; {', '.join(form.name.lower() for form in forms)} counted along" if forms else ""
     message = (
-        f"{words}: {_against(value, unit, span, ranges.name)} ({figure.basis}; {_sureness(figure, side)})."
+        f"{words}: {_against(value, unit, span, ranges.name)} "
+        f"({figure.basis}; {_sureness(figure, side)}{along})."
     )
     return Flag(key, message, figure.basis, value, unit, span.low, span.high)
 

@@ -54,6 +54,17 @@ def differential(
     )
 
 
+def together(differential: Differential, keys: tuple[str, ...]) -> ClassCount:
+    """Several classes as one row, under the first one's key, without a correction.
+
+    Args:
+        differential: The sample.
+        keys: Class keys; one without a row has no cell.
+    """
+    counted = sum(differential.tally.counts.get(key, 0) for key in keys)
+    return _row(keys[0], counted, differential.tally, None, differential.white_count)
+
+
 def without_nucleated(white_count: float, per_100: float | None) -> float:
     """The white cell count without the nucleated red cells that were counted along, same unit.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from leukolens.imaging.framing import Box
+from leukolens.taxonomy import OTHER, UNSURE
 
 Decision = Literal["accept", "review", "unknown"]
 Status = Literal["ok", "no_cell", "failed"]
@@ -20,7 +21,8 @@ class Cell:
     Attributes:
         box: In pixels of the image as displayed: around the cell where it was found in a field, the square
             that was framed where an image was taken to hold one cell.
-        probabilities: Class key to calibrated probability, in taxonomy order; they add up to 1.
+        probabilities: Class key to calibrated probability, in taxonomy order; they add up to 1. Empty where a
+            person drew the cell and nobody asked the machine.
         decision: *accept*: safe to use; *review*: a person should look; *unknown*: no white cell speaks here.
         reason: Why, in words that a technologist reads.
         at_edge: Whether the field's edge cuts it.
@@ -29,6 +31,7 @@ class Cell:
             measures it; None where the bundle cannot tell.
         class_set: The classes that it may be, at the coverage that the bundle's card says; None where the
             bundle has no thresholds for them.
+        reviewed: What a person says that it is, a class's key or ``unsure``; None where nobody has said.
     """
 
     box: Box
@@ -39,10 +42,13 @@ class Cell:
     score: float = 1.0
     distance: float | None = None
     class_set: tuple[str, ...] | None = None
+    reviewed: str | None = None
 
     @property
     def label(self) -> str:
-        """The most probable class's key."""
+        """The most probable class's key, whatever a person says; of a drawn cell what that person says, or *other*."""
+        if not self.probabilities:
+            return OTHER if self.reviewed is None or self.reviewed == UNSURE else self.reviewed
         return max(self.probabilities, key=self.probabilities.__getitem__)
 
 

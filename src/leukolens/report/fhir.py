@@ -18,6 +18,7 @@ from leukolens.report import fhir_codes as codes
 from leukolens.report.fhir_codes import STATEMENT, Resource, concept, filled
 from leukolens.report.fhir_observations import Context, observations
 from leukolens.report.listing import field_name
+from leukolens.report.review_words import review_lines, statement
 from leukolens.report.sample import SampleReport
 from leukolens.report.tables import printable
 from leukolens.report.writing import whole_file
@@ -53,7 +54,9 @@ def document(
     issued: datetime | None = None,
     names: bool = False,
 ) -> Resource:
-    """A Bundle (*collection*): DiagnosticReport, Specimen, Device, Observations, all *preliminary*.
+    """A Bundle (*collection*): DiagnosticReport, Specimen, Device, Observations.
+
+    They are *preliminary*, or have the status of the review where there is one: its reviewer is the performer.
 
     It holds no clock's time and no chance: ids are UUIDs (version 5) of the content, so equal input gives an
     equal document. The sample's name is in it, as the Specimen's identifier.
@@ -62,13 +65,15 @@ def document(
         report: The sample.
         subject: Reference to whose blood it is, e.g. ``Patient/123``; None leaves it out.
         effective: When the blood was drawn, with a time zone; None leaves it out.
-        issued: When the report was made, with a time zone; None leaves it out.
+        issued: When the report was made, with a time zone; None for when it was signed, and leaves it out
+            where it wasn't.
         names: Whether the images' paths stand in it, as notes of the Specimen.
 
     Raises:
         ReportError: Where a time has no time zone.
     """
-    context = Context(report, subject, _instant(effective), _instant(issued), names, reference=str)
+    made = report.review.signed if issued is None and report.review else issued
+    context = Context(report, subject, _instant(effective), _instant(made), names, reference=str)
     images = [field.sha256 for field in report.fields]
     seed = sha256(json.dumps([images, _resources(context)], sort_keys=True).encode()).hexdigest()
 
@@ -108,18 +113,18 @@ def _resources(context: Context) -> dict[str, Resource]:
 
 def _report(context: Context, observed: Mapping[str, Resource]) -> Resource:
     report = context.report
-    said = [flag.message for flag in report.flags]
+    said = [*map(printable, review_lines(report)), *(flag.message for flag in report.flags)]
     category = f"{codes.TERMINOLOGY}/v2-0074"
     return filled(
         {
             "resourceType": "DiagnosticReport",
-            "status": "preliminary",
+            "status": context.status,
             "category": [concept("Laboratory", "LAB", category), concept("Haematology", "HM", category)],
             "code": concept("White blood cell differential from images", codes.DIFFERENTIAL_PANEL),
             **context.about(),
             "specimen": [context.link("specimen")],
             "result": [context.link(key) for key in observed],
-            "conclusion": "\n".join([*said, *report.warnings, STATEMENT]),
+            "conclusion": "\n".join([*said, *report.warnings, statement(report)]),
         }
     )
 

@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from leukolens.differential.counts import Flag
+from leukolens.differential.counts import Differential, Flag
 from leukolens.report.read_document import rounded
+from leukolens.report.sample import SampleReport
+from leukolens.taxonomy import cell_class
 
 Resource = dict[str, Any]
 
@@ -45,6 +47,27 @@ CONCENTRATIONS = {
     "immature_granulocyte": "51584-1",
 }
 
+# The same for classes that only a person names.
+REVIEW_FRACTIONS = {
+    "blast": "26446-5",
+    "reactive_lymphocyte": "13046-8",
+    "band": "26508-2",
+    "metamyelocyte": "28541-1",
+    "myelocyte": "26498-6",
+    "promyelocyte": "26524-9",
+}
+REVIEW_CONCENTRATIONS = {
+    "blast": "30376-8",
+    "reactive_lymphocyte": "26477-0",
+    "band": "26507-4",
+    "metamyelocyte": "30433-7",
+    "myelocyte": "30446-9",
+    "promyelocyte": "26523-1",
+}
+
+# Where band neutrophils have a row of their own, the neutrophils' row is of segmented ones alone.
+SEGMENTED_FRACTION, SEGMENTED_CONCENTRATION = "26505-8", "30451-9"
+
 # What a flag is about, by its key without `relative_`: a class key, or all leukocytes.
 TOTAL = "leukocytes"
 FLAGGED = {
@@ -59,6 +82,25 @@ FLAGGED = {
     "monocytosis": "monocyte",
     "immature_granulocytes": "immature_granulocyte",
 }
+REVIEW_FLAGGED = {"blasts": "blast"}
+
+
+def fraction_code(key: str, differential: Differential) -> str | None:
+    """The LOINC code of a class's share of the leukocytes; None where no verified one is known."""
+    if key == "neutrophil" and _has_bands(differential):
+        return SEGMENTED_FRACTION
+    return FRACTIONS.get(key) or REVIEW_FRACTIONS.get(key)
+
+
+def concentration_code(key: str, differential: Differential) -> str | None:
+    """The LOINC code of a class's number in blood; None where no verified one is known."""
+    if key == "neutrophil" and _has_bands(differential):
+        return SEGMENTED_CONCENTRATION
+    return CONCENTRATIONS.get(key) or REVIEW_CONCENTRATIONS.get(key)
+
+
+def _has_bands(differential: Differential) -> bool:
+    return any(row.key == "band" for row in differential.classes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +138,24 @@ def quantity(value: float, unit: Unit) -> Resource:
 def flag_of(flags: Iterable[Flag], about: str, basis: Literal["absolute", "relative"]) -> Flag | None:
     """The flag on this class, or on `TOTAL`, by this basis; None where none was raised."""
     for flag in flags:
-        if flag.basis == basis and FLAGGED.get(flag.key.removeprefix("relative_")) == about:
+        if flag.basis == basis and _about(flag) == about:
             return flag
     return None
+
+
+def _about(flag: Flag) -> str | None:
+    key = flag.key.removeprefix("relative_")
+    return FLAGGED.get(key) or REVIEW_FLAGGED.get(key)
+
+
+def flag_on(report: SampleReport, key: str, basis: Literal["absolute", "relative"]) -> Flag | None:
+    """The flag on a class's row; None where forms of it have rows of their own.
+
+    Such a flag judges all of them together, so it stands among the sentences and on no row.
+    """
+    if any(cell_class(row.key).form_of == key for row in report.differential.classes):
+        return None
+    return flag_of(report.flags, key, basis)
 
 
 def interpretation(flag: Flag) -> Resource:

@@ -11,13 +11,13 @@ from leukolens.report import fhir_codes as codes
 from leukolens.report.fhir_codes import (
     GIGA_PER_LITRE,
     PERCENT,
-    STATEMENT,
     Resource,
     Unit,
     concept,
     filled,
     quantity,
 )
+from leukolens.report.review_words import machine_rows, statement
 from leukolens.report.sample import SampleReport
 from leukolens.report.tables import printable
 from leukolens.taxonomy import cell_class
@@ -27,6 +27,8 @@ LIMITS = "95 % limits"
 CORRECTED = "Corrected for the classifier's known confusion"
 CORRECTED_LIMITS = "95 % limits, corrected"
 CELLS = "Cells counted"
+MACHINE = "By the software alone, before review"
+MACHINE_CELLS = "Cells counted by the software alone, before review"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,21 @@ class Context:
         """A Reference to another resource of the Bundle."""
         return {"reference": self.reference(key)}
 
+    @property
+    def status(self) -> str:
+        """*preliminary*, *final* or *amended*: the same words in every resource that has a status."""
+        return self.report.review.status if self.report.review else "preliminary"
+
     def about(self) -> Resource:
-        """Whom and when, in those resources that can say so."""
+        """Whom, when and by whom, in those resources that can say so."""
         subject = {"reference": self.subject} if self.subject else None
-        return {"subject": subject, "effectiveDateTime": self.effective, "issued": self.issued}
+        reviewer = printable(self.report.review.reviewer).strip() if self.report.review else ""
+        return {
+            "subject": subject,
+            "effectiveDateTime": self.effective,
+            "issued": self.issued,
+            "performer": [{"display": reviewer}] if reviewer else [],
+        }
 
 
 def observations(context: Context) -> dict[str, Resource]:
@@ -79,6 +92,12 @@ def observations(context: Context) -> dict[str, Resource]:
         counted = differential.tally.nucleated_red_cells
         parts = [] if counted is None else [_number(CELLS, counted)]
         found["nucleated-red-cells"] = _observation(context, code, value, parts, note="Counted by a person.")
+    comments = context.report.review.comments if context.report.review else ()
+    for place, (finding, grade) in enumerate(comments, start=1):
+        said = {"valueString": printable(grade)}
+        found[f"comment-{place}"] = _observation(
+            context, concept(printable(finding)), said, note="Seen by a person."
+        )
     return found
 
 
@@ -125,8 +144,12 @@ def _white_counts(context: Context) -> dict[str, Resource]:
 
 def _fraction(context: Context, row: ClassCount) -> Resource:
     differential = context.report.differential
-    code = concept(f"{cell_class(row.key).name}s, percent of leukocytes", codes.FRACTIONS.get(row.key))
+    code = concept(fraction_words(row.key), codes.fraction_code(row.key, differential))
     parts = [_number(CELLS, row.count)]
+    machine = machine_rows(context.report.review).get(row.key)
+    if machine is not None:
+        parts.append(_number(MACHINE_CELLS, machine.count))
+        parts.append({"code": concept(MACHINE), **_value(machine.share.percent, PERCENT)})
     note = ""
     if differential.denominator == 0:
         return _observation(context, code, {}, parts)
@@ -138,7 +161,7 @@ def _fraction(context: Context, row: ClassCount) -> Resource:
             f"The confusion was measured on: {printable(differential.confusion_from)}. Slides of one laboratory "
             "alone may be confused otherwise."
         )
-    flag = codes.flag_of(context.report.flags, row.key, "relative")
+    flag = codes.flag_on(context.report, row.key, "relative")
     return _observation(
         context, code, _value(row.share.percent, PERCENT), parts, flag=flag, unit=PERCENT, note=note
     )
@@ -147,13 +170,35 @@ def _fraction(context: Context, row: ClassCount) -> Resource:
 def _concentration(
     context: Context, row: ClassCount, concentration: Concentration, sources: list[str]
 ) -> Resource:
-    code = concept(f"{cell_class(row.key).name}s, number in blood", codes.CONCENTRATIONS.get(row.key))
+    code = concept(
+        concentration_words(row.key), codes.concentration_code(row.key, context.report.differential)
+    )
     counted = context.report.differential.denominator > 0
     value = _value(concentration.value, GIGA_PER_LITRE) if counted else {}
     parts = _limits(LIMITS, concentration, GIGA_PER_LITRE) if counted else []
-    flag = codes.flag_of(context.report.flags, row.key, "absolute")
+    flag = codes.flag_on(context.report, row.key, "absolute")
     made = _observation(context, code, value, parts, flag=flag, unit=GIGA_PER_LITRE)
     return made | {"derivedFrom": [context.link(key) for key in sources]}
+
+
+def fraction_words(key: str) -> str:
+    """What a class's percentage is called."""
+    return f"{cell_class(key).name}s, percent of leukocytes"
+
+
+def concentration_words(key: str) -> str:
+    """What a class's number in blood is called."""
+    return f"{cell_class(key).name}s, number in blood"
+
+
+def method(report: SampleReport) -> str:
+    """How a figure came about, in words."""
+    origin = report.origin
+    told = (
+        "White cells found and named by software in images of a stained smear "
+        f"(Leukolens {origin.leukolens}, bundle {origin.bundle})"
+    )
+    return f"{told}, reviewed by a person" if report.review else told
 
 
 def _observation(
@@ -168,22 +213,18 @@ def _observation(
 ) -> Resource:
     absent = concept("No leukocyte was counted", "unknown", f"{codes.TERMINOLOGY}/data-absent-reason")
     ends = codes.reference_range(flag, unit) if flag else {}
-    origin = context.report.origin
     return filled(
         {
             "resourceType": "Observation",
-            "status": "preliminary",
+            "status": context.status,
             "category": [concept("Laboratory", "laboratory", f"{codes.TERMINOLOGY}/observation-category")],
             "code": code,
             **context.about(),
             **value,
             "dataAbsentReason": None if value else absent,
             "interpretation": [codes.interpretation(flag)] if flag else [],
-            "note": [{"text": " ".join(filter(None, (note, STATEMENT)))}],
-            "method": concept(
-                "White cells found and named by software in images of a stained smear "
-                f"(Leukolens {origin.leukolens}, bundle {origin.bundle})"
-            ),
+            "note": [{"text": " ".join(filter(None, (note, statement(context.report))))}],
+            "method": concept(method(context.report)),
             "specimen": context.link("specimen"),
             "device": context.link("device"),
             "referenceRange": [ends] if ends else [],

@@ -8,7 +8,9 @@ from typing import Any, get_args
 from leukolens.errors import ReportError
 from leukolens.imaging.framing import Box
 from leukolens.reading.cell import Cell, Decision, FieldReading, Status
-from leukolens.taxonomy import CLASS_KEYS
+from leukolens.taxonomy import ALL_CLASSES, CLASS_KEYS, UNSURE
+
+REVIEWED = (*(kind.key for kind in ALL_CLASSES), UNSURE)
 
 
 def field_entry(field: FieldReading) -> dict[str, Any]:
@@ -33,6 +35,7 @@ def field_entry(field: FieldReading) -> dict[str, Any]:
                 "score": float(cell.score),
                 "distance": None if cell.distance is None else float(cell.distance),
                 "set": None if cell.class_set is None else list(cell.class_set),
+                **({} if cell.reviewed is None else {"reviewed": cell.reviewed}),
             }
             for cell in field.cells
         ],
@@ -67,7 +70,7 @@ def field_from_entry(entry: dict[str, Any]) -> FieldReading:
 
 def _cell_from_entry(entry: dict[str, Any]) -> Cell:
     x0, y0, x1, y1 = (int(end) for end in entry["box"])
-    distance, possible = entry.get("distance"), entry.get("set")
+    distance, possible, reviewed = entry.get("distance"), entry.get("set"), entry.get("reviewed")
     return Cell(
         box=Box(x0, y0, x1, y1),
         probabilities={
@@ -79,6 +82,7 @@ def _cell_from_entry(entry: dict[str, Any]) -> Cell:
         score=float(entry["score"]),
         distance=None if distance is None else float(distance),
         class_set=None if possible is None else tuple(_one_of(CLASS_KEYS, key) for key in possible),
+        reviewed=None if reviewed is None else _one_of(REVIEWED, reviewed),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from leukolens.reading.cell import Cell, FieldReading
 from leukolens.report.sample import SampleReport, counted_as
+from leukolens.taxonomy import UNSURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,19 @@ class Listed:
     counted_as: str
 
     @property
+    def label(self) -> str:
+        """The class that it is shown as: what a person says, `UNSURE` included, else the machine's."""
+        return self.cell.reviewed or self.machine_label or UNSURE
+
+    @property
+    def machine_label(self) -> str | None:
+        """The machine's class; None where nobody asked it."""
+        return self.cell.label if self.cell.probabilities else None
+
+    @property
     def certainty(self) -> float:
-        """The probability of its class, 0 to 1."""
-        return self.cell.probabilities[self.cell.label]
+        """The probability of the machine's class, 0 to 1; 0 where nobody asked it."""
+        return max(self.cell.probabilities.values(), default=0.0)
 
 
 def listed(report: SampleReport) -> Iterator[Listed]:

@@ -11,10 +11,9 @@ from leukolens.report.listing import Listed
 from leukolens.report.overlay import GREY, Colour, ink_on
 from leukolens.report.read_document import rounded
 from leukolens.report.tables import printable
-from leukolens.taxonomy import CLASSES, cell_class
+from leukolens.taxonomy import CLASSES, UNSURE, CellClass, cell_class
 
 NOTHING = "–"
-UNSURE = "unsure"
 
 
 def text(value: str) -> str:
@@ -49,12 +48,24 @@ def letter(key: str) -> str:
 
 
 def shown_as(item: Listed) -> str:
-    """The class whose colour a cell is drawn in; nobody's where it is unknown."""
-    return UNSURE if item.cell.decision == "unknown" else item.cell.label
+    """The class whose colour a cell is drawn in; nobody's where it is unknown and no person named it."""
+    if item.cell.reviewed is None and item.cell.decision == "unknown":
+        return UNSURE
+    return item.label
+
+
+def name_of(key: str) -> str:
+    """A class's name; that of `UNSURE` too."""
+    return "Unsure" if key == UNSURE else cell_class(key).name
 
 
 def chance(item: Listed) -> str:
-    """The probability of a cell's class, per cent; never rounded up to certainty or down to none."""
+    """The probability of the machine's class, per cent; never rounded up to certainty or down to none.
+
+    Nothing where nobody asked the machine.
+    """
+    if item.machine_label is None:
+        return ""
     value, exact = item.certainty, round(item.certainty, 6)
     words = f"{100 * value:.1f}" if 0.001 <= value <= 0.999 or value in {0, 1} else _nearly(value)
     return f'<data class="chance" value="{exact}">{words}\u202f%</data>'
@@ -64,9 +75,9 @@ def _nearly(value: float) -> str:
     return "&gt;\u202f99.9" if value > 0.5 else "&lt;\u202f0.1"
 
 
-def colours() -> str:
+def colours(classes: Sequence[CellClass] = CLASSES) -> str:
     """The style rules that give each class its colour, and the ink that can be read on it."""
-    known: list[tuple[str, Colour]] = [(kind.key, kind.rgb) for kind in CLASSES]
+    known: list[tuple[str, Colour]] = [(kind.key, kind.rgb) for kind in classes]
     return "\n".join(
         f".c-{key} {{ --class: {_hex(colour)}; --on-class: {_hex(ink_on(colour))}; }}"
         for key, colour in [*known, (UNSURE, GREY)]

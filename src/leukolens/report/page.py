@@ -16,15 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leukolens.reading.cell import FieldReading
-from leukolens.report import page_summary
+from leukolens.report import page_review, page_summary
 from leukolens.report.listing import listed_in
 from leukolens.report.markup import colours, counted, text
 from leukolens.report.page_chart import chart
 from leukolens.report.page_fields import failed_fields, field_figure, field_index
 from leukolens.report.page_gallery import Cut, crop_side, gallery
 from leukolens.report.page_pictures import crop, field_picture, longest_side
+from leukolens.report.review_words import DISCLAIMER
 from leukolens.report.sample import SampleReport
 from leukolens.report.writing import whole_file
+from leukolens.taxonomy import ALL_CLASSES, CLASSES
 
 ImageSource = Callable[[FieldReading], NDArray[np.uint8] | None]
 Passing = Callable[[Sequence[FieldReading]], Iterable[FieldReading]]
@@ -91,7 +93,7 @@ def _write_fields(
 
 
 def _parts(report: SampleReport, cuts: list[Cut], missing: int, names: bool) -> dict[str, Iterable[str]]:
-    style = _style(report.name)
+    style = _style(report)
     differential, origin = report.differential, report.origin
     cells = sum(len(field.cells) for field in report.fields)
     return {
@@ -103,12 +105,17 @@ def _parts(report: SampleReport, cuts: list[Cut], missing: int, names: bool) -> 
             f"{counted(differential.denominator, 'leukocyte')} named · bundle {text(origin.bundle)} "
             f"{text(origin.bundle_sha256[:12])} · Leukolens {text(origin.leukolens)}"
         ],
+        "status": [page_review.status(report)],
+        "review_link": [page_review.link(report)],
+        "review": page_review.section(report),
+        "signature": [page_review.signature(report)],
+        "disclaimer": [text(DISCLAIMER)],
         "flags": page_summary.flags(report),
         "warnings": page_summary.warnings(report, missing),
         "key_figures": page_summary.key_figures(report),
-        "differential": page_summary.differential_table(differential),
+        "differential": page_summary.differential_table(differential, report.review),
         "chart": [chart(differential)],
-        "differential_note": [page_summary.differential_note(differential)],
+        "differential_note": [page_summary.differential_note(differential, report.review)],
         "gallery": gallery(cuts),
         "failed": failed_fields(report, names=names),
         "settings": _settings(report),
@@ -129,10 +136,12 @@ def _settings(report: SampleReport) -> Iterator[str]:
         yield f"<dt>{text(name)}</dt><dd>{text(value)}</dd>"
 
 
-def _style(sample: str) -> str:
+def _style(report: SampleReport) -> str:
     """The page's only style sheet; the sample's name stands at the foot of every printed page."""
-    foot = "".join(f"\\{ord(character):x} " for character in sample[:80] if character.isprintable())
-    return _resource("page.css").replace("$colours", colours()).replace("$foot", foot)
+    foot = "".join(f"\\{ord(character):x} " for character in report.name[:80] if character.isprintable())
+    known = CLASSES if report.review is None else ALL_CLASSES
+    sheet = _resource("page.css").replace("$colours", colours(known)).replace("$foot", foot)
+    return sheet if report.review is None else sheet + _resource("page_review.css")
 
 
 def _resource(name: str) -> str:

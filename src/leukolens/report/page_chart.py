@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from leukolens.differential.counts import Differential, Share
-from leukolens.report.markup import UNSURE, letter
-from leukolens.taxonomy import cell_class
+from leukolens.report.markup import letter
+from leukolens.taxonomy import UNSURE, cell_class
 
 WIDTH, LEFT, RIGHT, TOP, ROW, BAR = 900, 204, 24, 24, 32, 10
 STEPS = (1, 2, 5, 10, 20)

@@ -11,19 +11,19 @@ from leukolens.report.captions import caption_place
 from leukolens.report.listing import Listed, field_name, nameless_reason
 from leukolens.report.markup import (
     NOTHING,
-    UNSURE,
     badge,
-    chance,
     counted,
     figure,
     letter,
+    name_of,
     picture,
     shown_as,
     table,
     text,
 )
+from leukolens.report.page_gallery import told
 from leukolens.report.sample import SampleReport
-from leukolens.taxonomy import cell_class
+from leukolens.taxonomy import UNSURE
 
 LARGE_MICROMETRES, LARGE_PIXELS = 250, 2700  # beyond it a cell would be too small beside another field
 WIDE, NARROW = 1000, 490  # how wide a field is shown, CSS pixels
@@ -91,17 +91,17 @@ def _answers(cells: Sequence[Listed]) -> str:
 
 def _answer(item: Listed) -> str:
     doubts = [PLACES.get(item.counted_as, "")]
-    if item.cell.decision != "accept":
+    if item.cell.reviewed is None and item.cell.decision != "accept":
         doubts.insert(0, DECISIONS[item.cell.decision])
     doubt = ", ".join(filter(None, doubts))
     return (
-        f"<li><b>{item.number}</b> {badge(shown_as(item))} {_name(item)} {chance(item)}"
+        f"<li><b>{item.number}</b> {badge(shown_as(item))} {_name(item)} {told(item)}"
         f"{f' <i>{doubt}</i>' if doubt else ''}</li>"
     )
 
 
 def _name(item: Listed) -> str:
-    return cell_class(item.cell.label).name
+    return name_of(item.label)
 
 
 def _boxes(field: FieldReading, cells: Sequence[Listed], width: int) -> str:
@@ -127,7 +127,8 @@ def _box(item: Listed, frame: Box, place: Box, words: str, unit: int) -> str:
     corners = f'x="{frame.x0}" y="{frame.y0}" width="{frame.width}" height="{frame.height}"'
     tag = f'x="{place.x0}" y="{place.y0}" width="{place.width}" height="{place.height}" rx="{unit / 6:.1f}"'
     middle = f'x="{(place.x0 + place.x1) / 2}" y="{(place.y0 + place.y1) / 2}"'
-    sure = "sure" if item.cell.decision == "accept" else "unsure"
+    accepted = item.cell.decision == "accept" if item.cell.reviewed is None else item.label != UNSURE
+    sure = "sure" if accepted else "unsure"
     aside = " aside" if item.counted_as in PLACES else ""
     return (
         f'<g class="c-{shown_as(item)} {sure}{aside}" id="{field_name(item.field)}-{item.number}">'

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from leukolens.report.listing import Listed, field_name
-from leukolens.report.markup import badge, chance, counted, picture, shown_as, text
+from leukolens.report.markup import badge, chance, counted, name_of, picture, shown_as, text
 from leukolens.report.page_pictures import CLOSE_CROP_SIDE, CROP_SIDE
-from leukolens.taxonomy import CLASSES, cell_class
+from leukolens.taxonomy import ALL_CLASSES, cell_class
 
 OUTSIDE = {"at_edge": "At the edge of a field", "not_leukocyte": "Not leukocytes"}
 EXPLAINED = {
@@ -38,14 +38,20 @@ def crop_side(item: Listed) -> int:
 
 def gallery(cuts: Sequence[Cut]) -> Iterator[str]:
     """The gallery in pieces: unsure, the classes, cells at the edge, and those that are no leukocytes."""
-    order = ("unsure", *(kind.key for kind in CLASSES if kind.leukocyte), "at_edge", "not_leukocyte")
+    for group, cells in groups(cuts):
+        yield from _group(group, cells)
+    if not cuts:
+        yield '<p class="none">No white cell was found.</p>'
+
+
+def groups(cuts: Sequence[Cut]) -> Iterator[tuple[str, list[Cut]]]:
+    """The cells by what they were counted as, groups in the gallery's order and without the empty ones."""
+    order = ("unsure", *(kind.key for kind in ALL_CLASSES if kind.leukocyte), "at_edge", "not_leukocyte")
     for group in order:
         cells = [cut for cut in cuts if cut.item.counted_as == group]
         cells.sort(key=lambda cut: (cut.item.certainty, cut.item.field, cut.item.number))
         if cells:
-            yield from _group(group, cells)
-    if not cuts:
-        yield '<p class="none">No white cell was found.</p>'
+            yield group, cells
 
 
 def _group(group: str, cells: Sequence[Cut]) -> Iterator[str]:
@@ -64,18 +70,29 @@ def _group(group: str, cells: Sequence[Cut]) -> Iterator[str]:
 
 def _crop(cut: Cut, *, close: bool) -> str:
     item, cell = cut.item, cut.item.cell
-    kind = cell_class(cell.label)
+    name = name_of(item.label)
     place = f"{field_name(item.field)}-{item.number}"
     side = crop_side(item)
-    spoken = f"{kind.name}, field {item.field} cell {item.number}"
+    spoken = f"{name}, field {item.field} cell {item.number}"
     shown = (
         picture(cut.jpeg, spoken, (side, side)) if cut.jpeg else '<span class="gone">picture not there</span>'
     )
-    described = f'<span class="name">{kind.name}</span> ' if close or item.counted_as != cell.label else ""
+    described = f'<span class="name">{name}</span> ' if close or item.counted_as != item.label else ""
     reason = f'<span class="reason">{text(cell.reason)}</span>' if close else ""
     return (
-        f'<li data-cell="{item.field}-{item.number}" data-class="{cell.label}" '
+        f'<li data-cell="{item.field}-{item.number}" data-class="{item.label}" '
         f'data-decision="{cell.decision}"><a href="#{place}">{shown}</a>'
         f'<span class="caption"><span class="place">{item.field}·{item.number}</span> '
-        f"{badge(shown_as(item))} {described}{chance(item)}{reason}</span></li>"
+        f"{badge(shown_as(item))} {described}{told(item)}{reason}</span></li>"
     )
+
+
+def told(item: Listed) -> str:
+    """The probability of a cell's class, or that a person named it and what the machine had said."""
+    if item.cell.reviewed is None:
+        return chance(item)
+    if item.machine_label is None:
+        return '<span class="by">by a person</span>'
+    if item.machine_label == item.cell.reviewed:
+        return f'{chance(item)} <span class="by">confirmed</span>'
+    return f'<span class="by">by a person; machine {name_of(item.machine_label)}</span> {chance(item)}'

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 
 from leukolens.differential.counts import ClassCount, Concentration, Differential, Flag, Share
-from leukolens.report.markup import NOTHING, UNSURE, badge, between, counted, figure, table, text
-from leukolens.report.sample import SampleReport
-from leukolens.taxonomy import cell_class
+from leukolens.report.markup import NOTHING, badge, between, counted, figure, table, text
+from leukolens.report.review_words import machine_rows
+from leukolens.report.sample import Review, SampleReport
+from leukolens.taxonomy import UNSURE, cell_class
 
 PER_LITRE = "10<sup>9</sup>/L"
 
@@ -85,34 +86,55 @@ def _key(name: str, key: str, value: str, note: str) -> str:
     )
 
 
-def differential_table(differential: Differential) -> Iterator[str]:
-    """The differential, one row a class; the unsure have their own."""
+def differential_table(differential: Differential, review: Review | None = None) -> Iterator[str]:
+    """The differential, one row a class; the unsure have their own.
+
+    Args:
+        differential: What is reported.
+        review: Where persons reviewed it: the machine's own figures stand beside theirs.
+    """
     corrected = any(row.corrected for row in differential.classes)
     absolute = any(row.concentration for row in differential.classes)
     head = ["class", "cells", "%", "95\u202f% limits"]
     head += ["corrected&nbsp;%", "95\u202f% limits"] if corrected else []
     head += [PER_LITRE, "95\u202f% limits"] if absolute else []
     head += ["more&nbsp;cells<br>to&nbsp;halve&nbsp;them"]
-    rows = [_class_row(row, corrected, absolute) for row in differential.classes]
-    rows.append(_unsure_row(differential, corrected, absolute))
+    head += ["machine&nbsp;cells", "machine&nbsp;%"] if review else []
+    machine = machine_rows(review)
+    rows = [
+        _class_row(row, corrected, absolute, _machine_row(machine.get(row.key)) if review else "")
+        for row in differential.classes
+    ]
+    aside = _machine(review.machine.tally.unsure, review.machine.unsure) if review else ""
+    rows.append(_unsure_row(differential, corrected, absolute, aside))
     yield from table("differential", "Differential count with 95 % limits", head, rows)
 
 
-def _class_row(row: ClassCount, corrected: bool, absolute: bool) -> str:
+def _class_row(row: ClassCount, corrected: bool, absolute: bool, machine: str) -> str:
     return (
         f'<tr data-row="{row.key}"><th scope="row">{badge(row.key)} {cell_class(row.key).name}</th>'
         f"<td>{row.count:,}</td>{_measure(row.share)}"
         f"{_measure(row.corrected) if corrected else ''}"
-        f"{_measure(row.concentration) if absolute else ''}<td>{row.to_halve:,}</td></tr>"
+        f"{_measure(row.concentration) if absolute else ''}<td>{row.to_halve:,}</td>{machine}</tr>"
     )
 
 
-def _unsure_row(differential: Differential, corrected: bool, absolute: bool) -> str:
+def _unsure_row(differential: Differential, corrected: bool, absolute: bool, machine: str) -> str:
     empty = "<td></td>" * (2 * corrected + 2 * absolute + 1)
     return (
         f'<tr class="aside" data-row="unsure"><th scope="row">{badge(UNSURE)} Unsure, of named and unsure</th>'
-        f"<td>{differential.tally.unsure:,}</td>{_measure(differential.unsure)}{empty}</tr>"
+        f"<td>{differential.tally.unsure:,}</td>{_measure(differential.unsure)}{empty}{machine}</tr>"
     )
+
+
+def _machine_row(row: ClassCount | None) -> str:
+    return _machine(row.count, row.share) if row else _machine(None, None)
+
+
+def _machine(count: int | None, share: Share | None) -> str:
+    """The machine's figures of a row; nothing where it cannot name the class."""
+    percent = figure(share.percent) if share else NOTHING
+    return f'<td class="machine">{NOTHING if count is None else f"{count:,}"}</td><td class="machine">{percent}</td>'
 
 
 def _measure(measure: Share | Concentration | None) -> str:
@@ -124,7 +146,7 @@ def _measure(measure: Share | Concentration | None) -> str:
     )
 
 
-def differential_note(differential: Differential) -> str:
+def differential_note(differential: Differential, review: Review | None = None) -> str:
     """How the figures of the table came about."""
     parts = [
         "Percentages are over the named leukocytes. Limits are exact (Clopper-Pearson) and allow for the unsure "
@@ -135,5 +157,9 @@ def differential_note(differential: Differential) -> str:
             "Corrected figures allow for the confusion of classes that was measured on "
             f"{differential.confusion_from}, all together. Slides of one laboratory alone may be confused otherwise, "
             "and corrected limits are too narrow then."
+        )
+    if review:
+        parts.append(
+            "The machine's own figures, before persons reviewed its answers, stand in the last two columns."
         )
     return f'<p class="quiet">{text(" ".join(parts))}</p>'

@@ -12,7 +12,7 @@ from leukolens.differential.counts import ClassCount, Concentration, Differentia
 from leukolens.reading.cell import FieldReading
 from leukolens.report.field_entries import field_entry
 from leukolens.report.listing import Listed, field_name, listed_in, nameless_reason
-from leukolens.report.sample import Origin, SampleReport
+from leukolens.report.sample import Origin, Review, SampleReport
 from leukolens.report.tables import cell_entry, check_entry
 from leukolens.report.writing import whole_file
 
@@ -56,7 +56,7 @@ def _sample_lines(report: SampleReport, paths: bool) -> Iterator[str]:
     """The text of `sample_entry`, without all fields in memory at once."""
     entry = sample_entry(report, paths=paths, fields=())
     before = {key: entry[key] for key in ("name", "origin")}
-    after = {key: entry[key] for key in ("differential", "flags", "batch")}
+    after = {key: entry[key] for key in ("differential", "flags", "batch", "review") if key in entry}
     yield json.dumps(before)[:-1] + ', "fields": ['
     comma = ""
     for place, field in enumerate(report.fields, start=1):
@@ -87,6 +87,26 @@ def sample_entry(
         "differential": differential_entry(report.differential),
         "flags": [flag_entry(flag) for flag in report.flags],
         "batch": check_entry(report.batch),
+        **({"review": review_entry(report.review)} if report.review else {}),
+    }
+
+
+def review_entry(review: Review) -> dict[str, Any]:
+    """What persons did to a sample, of the document; its time is ISO 8601."""
+    return {
+        "status": review.status,
+        "version": review.version,
+        "reviewer": review.reviewer,
+        "signed": review.signed.isoformat(timespec="seconds") if review.signed else None,
+        "confirmed": review.confirmed,
+        "changed": review.changed,
+        "drawn": review.drawn,
+        "deleted": review.deleted,
+        "machine": differential_entry(review.machine),
+        "comments": [{"finding": finding, "grade": grade} for finding, grade in review.comments],
+        "reopened": list(review.reopened),
+        "trail_hash": review.trail_hash,
+        "kappa": rounded(review.kappa),
     }
 
 
@@ -105,7 +125,10 @@ def _public_field(report: SampleReport, place: int, field: FieldReading, paths: 
         "path": entry["path"] if paths else None,
         "reason": field.reason if paths else nameless_reason(field),
         "pixels_per_micrometre": rounded(field.pixels_per_micrometre),
-        "cells": [_public_cell(item) for item in listed_in(report, place, field)],
+        "cells": [
+            _public_cell(item) if report.review is None else _reviewed_cell(item)
+            for item in listed_in(report, place, field)
+        ],
     }
 
 
@@ -116,6 +139,10 @@ def _public_cell(item: Listed) -> dict[str, Any]:
         "score": round(item.cell.score, PROBABILITY_PLACES),
         "counted_as": item.counted_as,
     }
+
+
+def _reviewed_cell(item: Listed) -> dict[str, Any]:
+    return {**_public_cell(item), "reviewed": item.cell.reviewed}
 
 
 def differential_entry(differential: Differential) -> dict[str, Any]:

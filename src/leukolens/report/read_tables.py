@@ -25,12 +25,19 @@ DIFFERENTIAL_COLUMNS = (
     "row", "count", "percent", "low", "high", "corrected_percent", "corrected_low", "corrected_high",
     "concentration", "concentration_low", "concentration_high", "to_halve",
 )  # fmt: skip
+REVIEWED_CELL_COLUMNS = ("reviewed",)
+REVIEWED_DIFFERENTIAL_COLUMNS = (
+    "machine_count", "machine_percent", "machine_low", "machine_high", "report_status", "report_version",
+)  # fmt: skip
+"""What the tables have besides where persons have reviewed the sample."""
 
 Row = dict[str, str | int | float | None]
 
 
 def write_cells(report: SampleReport, path: Path, *, names: bool = False) -> None:
     """Writes one row a cell, and one with the reason for a field without any.
+
+    ``class`` is the machine's; where there is a review, ``reviewed`` is what a person says.
 
     Args:
         report: The sample.
@@ -41,16 +48,35 @@ def write_cells(report: SampleReport, path: Path, *, names: bool = False) -> Non
         ReportError: Where it cannot be written.
     """
     chances = [f"probability_{key}" for key in _classes(report)]
-    _write(path, [*CELL_COLUMNS, *chances, *(["path"] if names else [])], cell_rows(report, names=names))
+    columns = (*CELL_COLUMNS, *(REVIEWED_CELL_COLUMNS if report.review else ()))
+    _write(path, [*columns, *chances, *(["path"] if names else [])], cell_rows(report, names=names))
 
 
 def write_differential(report: SampleReport, path: Path) -> None:
     """Writes one row a class, and after them the rows of what stands beside them.
 
+    Where there is a review, the figures are the reviewed ones and the machine's own stand beside them.
+
     Raises:
         ReportError: Where it cannot be written.
     """
-    _write(path, DIFFERENTIAL_COLUMNS, differential_rows(report.differential))
+    rows, columns = differential_rows(report.differential), DIFFERENTIAL_COLUMNS
+    if report.review is None:
+        _write(path, columns, rows)
+        return
+    machine = {str(row["row"]): row for row in differential_rows(report.review.machine)}
+    told: Row = {"report_status": report.review.status, "report_version": report.review.version}
+    _write(
+        path,
+        (*columns, *REVIEWED_DIFFERENTIAL_COLUMNS),
+        ({**row, **_beside(machine.get(str(row["row"]))), **told} for row in rows),
+    )
+
+
+def _beside(machine: Row | None) -> Row:
+    """The machine's figures as they stand beside a person's."""
+    keys = ("count", "percent", "low", "high")
+    return {f"machine_{key}": machine.get(key) for key in keys} if machine else {}
 
 
 def cell_rows(report: SampleReport, *, names: bool = False) -> Iterator[Row]:
@@ -60,7 +86,8 @@ def cell_rows(report: SampleReport, *, names: bool = False) -> Iterator[Row]:
         if names:
             shared["path"] = str(field.path)
         for item in listed_in(report, place, field):
-            yield {**shared, **_cell_row(item)}
+            reviewed: Row = {"reviewed": item.cell.reviewed} if report.review else {}
+            yield {**shared, **_cell_row(item), **reviewed}
         if not field.cells:
             yield {**shared, "reason": field.reason if names else nameless_reason(field)}
 
@@ -73,9 +100,9 @@ def _cell_row(item: Listed) -> Row:
         "y0": cell.box.y0,
         "x1": cell.box.x1,
         "y1": cell.box.y1,
-        "class": cell.label,
+        "class": item.machine_label,
         "counted_as": item.counted_as,
-        "probability": round(item.certainty, PROBABILITY_PLACES),
+        "probability": round(item.certainty, PROBABILITY_PLACES) if cell.probabilities else None,
         "decision": cell.decision,
         "reason": cell.reason,
         "at_edge": "true" if cell.at_edge else "false",

@@ -63,7 +63,7 @@ def cell_entry(cell: Cell) -> dict[str, Any]:
     """One cell of the document, probabilities to six places."""
     return {
         "box": [cell.box.x0, cell.box.y0, cell.box.x1, cell.box.y1],
-        "class": cell.label,
+        "class": cell.label if cell.probabilities else None,
         "probabilities": {key: round(value, DIGITS) for key, value in cell.probabilities.items()},
         "decision": cell.decision,
         "reason": cell.reason,
