@@ -60,3 +60,23 @@ class TrainingError(LeukolensError):
 
 class ReportError(LeukolensError):
     """A report or table that cannot be written."""
+
+
+class ServerError(LeukolensError):
+    """Something that the server cannot do, whoever asks."""
+
+
+class Refused(ServerError):
+    """Something that this person may not do."""
+
+
+class Missing(ServerError):
+    """Something that is not there, or not for this person."""
+
+
+class Conflict(ServerError):
+    """Something that what has happened meanwhile does not allow."""
+
+
+class Unfit(ServerError):
+    """Something that a client sent and that cannot be taken."""

@@ -17,6 +17,20 @@ from leukolens.errors import LeukolensError
 
 FAILED = 1
 INTERRUPTED = 130
+SERVES = frozenset(
+    {
+        "alembic",
+        "argon2",
+        "fastapi",
+        "jinja2",
+        "python_multipart",
+        "reportlab",
+        "sqlalchemy",
+        "starlette",
+        "uvicorn",
+    }
+)
+"""What the extra `serve` brings; all else that can be missing is of `train`."""
 PIPE_CLOSED = 141  # what a shell says of a program whose reader went away
 
 
@@ -40,7 +54,8 @@ class Commands(TyperGroup):
         except ModuleNotFoundError as error:
             if (error.name or "").startswith("leukolens"):
                 raise
-            complain(f'{error.name} is not installed. Install it with `pip install "leukolens[train]"`.')
+            extra = "serve" if (error.name or "").split(".")[0] in SERVES else "train"
+            complain(f'{error.name} is not installed. Install it with `pip install "leukolens[{extra}]"`.')
             raise typer.Exit(FAILED) from error
         except (KeyboardInterrupt, typer.Abort) as error:
             if self.owns_process:

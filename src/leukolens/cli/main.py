@@ -13,14 +13,16 @@ from typing import Annotated
 import typer
 
 from leukolens import __version__
-from leukolens.cli import data
+from leukolens.cli import audit_trail, data, user
 from leukolens.cli.adapt import adapt
+from leukolens.cli.backup import backup, restore
 from leukolens.cli.demo import demo
 from leukolens.cli.endings import INTERRUPTED, Commands, complain
 from leukolens.cli.evaluate import evaluate
 from leukolens.cli.export import export
 from leukolens.cli.identify import identify
 from leukolens.cli.read import read
+from leukolens.cli.serve import serve
 from leukolens.cli.train import train
 
 app = typer.Typer(
@@ -59,6 +61,11 @@ app.command()(adapt)
 app.command()(export)
 app.command()(demo)
 app.add_typer(data.app, name="data")
+app.command()(serve)
+app.add_typer(user.app, name="user")
+app.command()(backup)
+app.command()(restore)
+app.add_typer(audit_trail.app, name="audit-trail")
 
 
 def main() -> None:

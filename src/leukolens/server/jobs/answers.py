@@ -1,0 +1,135 @@
+"""What the reading process answered, checked: it has looked at what a client sent, and is believed nothing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+from leukolens.errors import ReportError, ServerError
+from leukolens.reading.cell import FieldReading
+from leukolens.report.field_entries import field_from_entry
+from leukolens.report.tables import printable
+
+LONGEST_REASON = 500
+LARGEST_CROP = 512 * 1024
+Sensible = TypeVar("Sensible")
+
+
+class ReadingFailedError(ServerError):
+    """What the reading process could not do, with the reason that stands beside the field or the job from then on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A field as it was read.
+
+    Attributes:
+        field: The reading.
+        crops: A JPEG of each of its cells, in their order.
+        engine: What ran the graphs.
+        leukolens: The version that read it.
+        bundle_sha256: Of the bundle.
+    """
+
+    field: FieldReading
+    crops: tuple[bytes, ...]
+    engine: str
+    leukolens: str
+    bundle_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A cell that a person drew, cut out.
+
+    Attributes:
+        jpeg: What the gallery shows.
+        at_edge: Whether the field's edge, or black inside it, cuts the cell.
+        image_sha256: Of the image that it was cut from.
+    """
+
+    jpeg: bytes
+    at_edge: bool
+    image_sha256: str
+
+
+def answer_of(line: bytes) -> Answer:
+    """The field in a line that the reading process wrote.
+
+    Raises:
+        ReadingFailedError: Where it tells of a problem, or is none.
+    """
+    return _sensible(line, _read)
+
+
+def picture_of(line: bytes) -> Picture:
+    """The cell's picture in a line that the reading process wrote.
+
+    Raises:
+        ReadingFailedError: Where it tells of a problem, or is none.
+    """
+    return _sensible(line, _cut_out)
+
+
+def words(said: str) -> str:
+    """Text on one line, without control characters, no longer than a reason may be."""
+    said = printable(" ".join(said.split()))
+    return said if len(said) <= LONGEST_REASON else f"{said[: LONGEST_REASON - 1]}…"
+
+
+def _sensible(line: bytes, checked: Callable[[dict[str, Any]], Sensible]) -> Sensible:
+    try:
+        said = json.loads(line, parse_constant=_no_number)
+        if "problem" in said:
+            raise ReadingFailedError(words(str(said["problem"])), "Read the field again")
+        return checked(said)
+    except (AttributeError, KeyError, TypeError, ValueError, ReportError, RecursionError) as error:
+        raise ReadingFailedError("the reading process gave no sensible answer", "Read it again") from error
+
+
+def _read(said: dict[str, Any]) -> Answer:
+    field = field_from_entry(said["field"])
+    crops = tuple(_jpeg(crop) for crop in said["crops"])
+    if len(crops) != len(field.cells) or (field.status == "ok") != bool(field.cells):
+        raise ValueError("cells and crops do not agree")
+    if not (0 <= field.width < 2**31 and 0 <= field.height < 2**31):
+        raise ValueError("no size of an image")
+    for cell in field.cells:
+        box = cell.box
+        if not (0 <= box.x0 < box.x1 <= field.width and 0 <= box.y0 < box.y1 <= field.height):
+            raise ValueError("a cell outside its field")
+        if not cell.probabilities:
+            raise ValueError("a cell of no class")
+    return Answer(
+        field,
+        crops,
+        words(str(said["engine"]))[:80],
+        words(str(said["leukolens"])),
+        str(said["bundle_sha256"]),
+    )
+
+
+def _cut_out(said: dict[str, Any]) -> Picture:
+    at_edge, digest = said["at_edge"], said["image_sha256"]
+    if not isinstance(at_edge, bool) or not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ValueError("no edge, or no image")
+    return Picture(_jpeg(said["crop"]), at_edge, digest)
+
+
+def _jpeg(encoded: str) -> bytes:
+    try:
+        crop = base64.b64decode(encoded, validate=True)
+    except binascii.Error as error:
+        raise ValueError("a crop that is none") from error
+    if not crop.startswith(b"\xff\xd8\xff") or len(crop) > LARGEST_CROP:
+        raise ValueError("a crop that is no small JPEG")
+    return crop
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")

@@ -1,0 +1,272 @@
+"""Everything that a server remembers into one file, and back: between SQLite and PostgreSQL, either way."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.exc import DBAPIError
+
+from leukolens import __version__
+from leukolens.errors import ServerError
+from leukolens.server.store import archive, migrate, rows, trail
+from leukolens.server.store.columns import now
+from leukolens.server.store.database import Database
+from leukolens.server.store.files import CHUNK, KINDS, Files, Kind
+from leukolens.server.store.known import on_reports
+
+Progress = Callable[[int, int], None]
+"""Told how many files are done, and of how many."""
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What a backup holds.
+
+    Attributes:
+        path: Its file.
+        bytes: That the file has.
+        rows: Of all tables.
+        files: Images and bundles.
+        lost: Those that are missing from the server's folder, or damaged there, and so not in it: ``images/...``.
+        trail_hash: The newest hash of the audit trail.
+    """
+
+    path: Path
+    bytes: int
+    rows: int
+    files: int
+    lost: tuple[str, ...]
+    trail_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was restored.
+
+    Attributes:
+        made: When the backup was, ISO 8601.
+        rows: Of all tables.
+        files: Images and bundles that were in the backup.
+        lost: Those that are named by a row, and are not there: ``images/...``.
+        trail: What checking the audit trail found.
+    """
+
+    made: str
+    rows: int
+    files: int
+    lost: tuple[str, ...]
+    trail: trail.Verified
+
+
+class _ChangedMeanwhileError(Exception):
+    """A file that was to be packed went, because its row did."""
+
+
+def backup(database: Database, files: Files | None, path: Path, progress: Progress | None = None) -> Backup:
+    """Writes a backup of one moment while the server goes on; it is complete, or not there.
+
+    Args:
+        database: What to back up.
+        files: What to back up with it; None for the rows alone.
+        path: The backup's file; one that is there is replaced.
+        progress: Told of every file.
+
+    Raises:
+        ServerError: Where the database cannot be read, or the backup not be written.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            with archive.writing(path) as writer:
+                manifest = _write(database, files, writer, progress, last=attempt == ATTEMPTS - 1)
+        except _ChangedMeanwhileError:
+            continue
+        except DBAPIError as error:
+            raise ServerError(
+                f"the database cannot be read ({migrate.first_line(error)})", "Check that it can be reached"
+            ) from error
+        return Backup(
+            path,
+            path.stat().st_size,
+            archive.total(manifest.tables),
+            len(manifest.files),
+            manifest.lost,
+            manifest.trail_hash,
+        )
+    raise AssertionError("the last attempt takes what there is")
+
+
+def restore(path: Path, database: Database, files: Files, progress: Progress | None = None) -> Restored:
+    """Puts a backup into an empty database and its files beside it; all of it, or nothing.
+
+    What the audit trail says afterwards is told, not judged: a trail that was broken when the backup was made
+    must not keep anyone from the rest.
+
+    Args:
+        path: The backup's file.
+        database: A new one, or one with tables and no rows.
+        files: Where its images and bundles go.
+        progress: Told of every file.
+
+    Raises:
+        ServerError: Where the backup is damaged or of a later version, or the database not empty.
+    """
+    new: list[archive.File] = []
+    try:
+        with archive.reading(path) as (source, manifest):
+            _prepare(database, files.folder, manifest)
+            for done, part in enumerate(manifest.files, 1):
+                if not files.has(part.sha256, part.kind):
+                    new.append(part)
+                _put(source, files, part)
+                if progress:
+                    progress(done, len(manifest.files))
+            with database.writing() as session:
+                named = _insert(session.connection(), source, manifest)
+    except BaseException as error:
+        for part in new:
+            files.remove(part.sha256, part.kind)
+        if isinstance(error, DBAPIError):
+            raise ServerError(
+                f"the rows of {path} do not fit into the database ({migrate.first_line(error)})",
+                "Take another backup, or restore it into SQLite",
+            ) from error
+        raise
+    migrate.migrate(database, files.folder)
+    lost = tuple(f"{kind}/{sha256}" for kind, sha256 in named if not files.has(sha256, kind))
+    with database.reading() as session:
+        known = (*on_reports(session), ("the backup's manifest", manifest.trail_hash))
+        found = trail.verify(session, known)
+    return Restored(manifest.made, archive.total(manifest.tables), len(manifest.files), lost, found)
+
+
+def _write(
+    database: Database, files: Files | None, writer: archive.Writer, progress: Progress | None, *, last: bool
+) -> archive.Manifest:
+    with _one_moment(database) as connection:
+        revision = migrate.revision(connection)
+        if revision is None:
+            raise ServerError(
+                "the database has no tables of Leukolens",
+                "Start `leukolens serve` with it once, or name another",
+            )
+        found = rows.tables(connection)
+        parts = tuple(_rows(connection, table, writer) for table in found)
+        named = _named(connection, found) if files else []
+        trail_hash = _newest(connection, found)
+    packed: list[archive.File] = []
+    lost: list[tuple[Kind, str]] = []
+    for done, (kind, sha256) in enumerate(named, 1):
+        assert files is not None
+        size = _pack(files, kind, sha256, writer)
+        if size is None:
+            lost.append((kind, sha256))
+        else:
+            packed.append(archive.File(kind=kind, sha256=sha256, bytes=size))
+        if progress:
+            progress(done, len(named))
+    if lost and not last:
+        with _one_moment(database) as connection:
+            if not set(lost) <= set(_named(connection, rows.tables(connection))):
+                raise _ChangedMeanwhileError
+    manifest = archive.Manifest(
+        leukolens=__version__,
+        made=now().isoformat(timespec="seconds"),
+        revision=revision,
+        trail_hash=trail_hash,
+        tables=parts,
+        files=tuple(packed),
+        lost=tuple(f"{kind}/{sha256}" for kind, sha256 in lost),
+    )
+    writer.close(manifest)
+    return manifest
+
+
+@contextmanager
+def _one_moment(database: Database) -> Iterator[Connection]:
+    """A connection that sees the database as it is now, whatever is written meanwhile."""
+    with database.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        yield connection
+
+
+def _rows(connection: Connection, table: Table, writer: archive.Writer) -> archive.Rows:
+    with writer.member(f"rows/{table.name}.jsonl", packed=True) as stream:
+        count = rows.write(connection, table, cast(BinaryIO, stream))
+    return archive.Rows(table=table.name, rows=count, sha256=stream.sha256)
+
+
+def _pack(files: Files, kind: Kind, sha256: str, writer: archive.Writer) -> int | None:
+    """How many bytes it has; None where it cannot be read, or is damaged."""
+    try:
+        source = files.open(sha256, kind)
+    except ServerError:
+        return None
+    with source, writer.member(archive.file_member(kind, sha256), packed=False) as stream:
+        while True:
+            try:
+                chunk = source.read(CHUNK)
+            except OSError:
+                return None
+            if not chunk:
+                return stream.bytes if stream.sha256 == sha256 else None
+            stream.write(chunk)
+
+
+def _prepare(database: Database, folder: Path, manifest: archive.Manifest) -> None:
+    if not migrate.is_known(manifest.revision):
+        raise ServerError(
+            f"the backup is of a later version of Leukolens (its tables are {manifest.revision})",
+            f"Install Leukolens {manifest.leukolens} or later",
+        )
+    with database.engine.connect() as connection:
+        there = migrate.revision(connection)
+        if there not in (None, manifest.revision) or not rows.empty(connection, rows.tables(connection)):
+            raise ServerError(
+                "the database is not empty, and a backup goes into an empty one only",
+                "Name another --folder or --database, or move this one away",
+            )
+    migrate.migrate(database, folder, manifest.revision)
+
+
+def _put(source: zipfile.ZipFile, files: Files, part: archive.File) -> None:
+    with source.open(part.member) as stream:
+        kept = files.put(cast(BinaryIO, stream), part.bytes, part.kind)
+    if kept.sha256 != part.sha256:
+        files.remove(kept.sha256, part.kind)
+        raise ValueError(f"{part.member} is not what was written")
+
+
+def _insert(
+    connection: Connection, source: zipfile.ZipFile, manifest: archive.Manifest
+) -> list[tuple[Kind, str]]:
+    found = rows.tables(connection)
+    if {table.name for table in found} != {part.table for part in manifest.tables}:
+        raise ValueError("its tables are not those of its version")
+    if not rows.empty(connection, found):
+        raise ServerError("the database was written to meanwhile", "Stop the server that uses it")
+    by_name = {part.table: part for part in manifest.tables}
+    for table in found:
+        part = by_name[table.name]
+        if rows.read(connection, table, archive.checked_lines(source, part)) != part.rows:
+            raise ValueError(f"rows of {table.name} are missing")
+    return _named(connection, found)
+
+
+def _named(connection: Connection, found: list[Table]) -> list[tuple[Kind, str]]:
+    """The files that rows name."""
+    by_name = {table.name: table for table in found}
+    return [(kind, sha256) for kind in KINDS for sha256 in rows.digests(connection, by_name[kind])]
+
+
+def _newest(connection: Connection, found: list[Table]) -> str:
+    table = next(table for table in found if table.name == "trail")
+    newest = select(table.c.hash).order_by(table.c.id.desc()).limit(1)
+    return connection.execute(newest).scalar() or trail.FIRST

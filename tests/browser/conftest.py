@@ -1,0 +1,125 @@
+"""A running server, and a real Chromium to visit it with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from leukolens.datasets.synthetic import draw_field
+from leukolens.server.actor import SERVER
+from leukolens.server.people import users
+from leukolens.server.settings import Settings
+from leukolens.server.store.database import Database
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+NAME, PASSWORD = "reviewer", "a fine smear on glass"
+PATIENCE = 60_000  # milliseconds: a laptop that trains beside it is slow
+CLASSES = ("neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("there is no chromium on this machine")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that reads with the bundle that ships, and has one reviewer."""
+    import uvicorn
+
+    from leukolens.server.web.app import create_app
+
+    settings = Settings(tmp_path_factory.mktemp("server"), port=0)
+    running = uvicorn.Server(
+        uvicorn.Config(create_app(settings), host="127.0.0.1", port=0, log_level="warning", lifespan="on")
+    )
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    while not running.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.05)
+    database = Database(settings.url)
+    with database.writing() as session:
+        users.create(session, SERVER, NAME, "Rita Reviewer", "reviewer", PASSWORD)
+    database.close()
+    port = running.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    running.should_exit = True
+    thread.join(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def complaints() -> list[str]:
+    """What the pages' consoles complain of: errors in scripts, and what the content security policy blocked."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def signed_in(chromium: Any, server: str) -> Iterator[Any]:
+    """A browser in which the reviewer is signed in."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, base_url=server, locale="en-GB")
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.goto("/login")
+    page.fill("#name", NAME)
+    page.fill("#password", PASSWORD)
+    page.click("main button[type=submit]")
+    page.wait_for_selector("#identifier")
+    page.close()
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(signed_in: Any, complaints: list[str]) -> Iterator[Any]:
+    page = signed_in.new_page()
+    page.on("console", lambda said: said.type in {"error", "warning"} and complaints.append(said.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def drawn_fields(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("fields")
+    rng = np.random.default_rng(5)
+    paths = []
+    for place in range(4):
+        path = folder / f"field-{place}.png"
+        Image.fromarray(draw_field(rng, 800, 600, CLASSES).rgb).save(path)
+        paths.append(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def make_sample(signed_in: Any) -> Callable[[str, list[Path]], str]:
+    """Makes a sample, sends fields and waits until they are read; gives its address."""
+
+    def make(identifier: str, fields: list[Path]) -> str:
+        page = signed_in.new_page()
+        page.goto("/")
+        page.fill("#identifier", identifier)
+        page.click(".card button[type=submit]")
+        page.set_input_files("#files", [str(path) for path in fields])
+        page.wait_for_selector("#progress a.primary")  # without reloading
+        address = str(page.url)
+        page.close()
+        return address
+
+    return make

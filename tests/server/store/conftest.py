@@ -1,0 +1,286 @@
+"""Both kinds of database, empty; PostgreSQL as a server of the tests' own, run by somebody without rights."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, make_url, select, text
+
+from leukolens.server.actor import Actor
+from leukolens.server.store import trail
+from leukolens.server.store.backup import backup
+from leukolens.server.store.columns import now
+from leukolens.server.store.database import Database
+from leukolens.server.store.files import Files
+from leukolens.server.store.migrate import migrate
+from leukolens.server.store.tables import (
+    Act,
+    Answer,
+    Attempt,
+    Base,
+    BundleFile,
+    Cell,
+    Comment,
+    Crop,
+    Field,
+    Identity,
+    Image,
+    Job,
+    Login,
+    Reading,
+    Report,
+    Sample,
+    Token,
+    User,
+)
+
+KINDS = ("sqlite", "postgresql")
+IMAGES = (b"first field", b"second field", b"")
+BUNDLE = b"a bundle"
+MakeDatabase = Callable[[str], Database]
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URL of a running server, without a database's name."""
+    programs = shutil.which("initdb"), shutil.which("postgres")
+    if None in programs:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            "PostgreSQL's initdb and postgres are not on the PATH"
+        )
+    initdb, postgres = programs
+    folder = Path(tempfile.mkdtemp(prefix="leukolens-postgresql-"))
+    data = folder / "data"
+    as_whom: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    if os.geteuid() == 0:
+        shutil.chown(folder, "nobody")
+        as_whom["user"] = "nobody"
+    try:
+        subprocess.run(
+            [str(initdb), "-D", data, "-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
+            check=True,
+            **as_whom,
+        )
+        server = subprocess.Popen(
+            [str(postgres), "-D", data, "-k", folder, "-h", "", "-F", "-c", "max_connections=40"], **as_whom
+        )
+        try:
+            url = "postgresql+psycopg://tests@/{}?host=" + str(folder)
+            _wait_for(url.format("postgres"), server)
+            yield url
+        finally:
+            server.send_signal(signal.SIGINT)  # at once, whoever is still connected
+            server.wait(30)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    engine = create_engine(url)
+    for _ in range(300):
+        assert server.poll() is None, "PostgreSQL ended"
+        try:
+            engine.connect().close()
+        except Exception:
+            time.sleep(0.1)
+        else:
+            engine.dispose()
+            return
+    raise AssertionError("PostgreSQL does not answer")
+
+
+@pytest.fixture(scope="session")
+def new_url(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Callable[[str, str | None], str]:
+    """URL of a new database of a kind: empty, or a copy of the one at another URL, which nobody is connected to."""
+
+    def make(kind: str, original: str | None = None) -> str:
+        name = f"d{uuid.uuid4().hex}"
+        if kind == "sqlite":
+            path = tmp_path_factory.mktemp("sqlite") / f"{name}.sqlite"
+            if original:
+                shutil.copy(str(make_url(original).database), path)
+            return f"sqlite:///{path}"
+        server = request.getfixturevalue("postgresql")
+        engine = create_engine(server.format("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            template = f"TEMPLATE {make_url(original).database}" if original else ""
+            connection.execute(text(f"CREATE DATABASE {name} {template}"))
+        engine.dispose()
+        return str(server.format(name))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def originals(new_url: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """URL of a database with tables and no rows, to be copied: that is quicker than to make them for every test."""
+
+    @cache
+    def make(kind: str) -> str:
+        url = new_url(kind)
+        database = Database(url)
+        migrate(database, tmp_path_factory.mktemp("server"))
+        database.close()
+        return url
+
+    return make
+
+
+@pytest.fixture
+def url_of(new_url: Callable[..., str]) -> Callable[[str], str]:
+    """URL of a new, empty database of a kind."""
+    return new_url
+
+
+@pytest.fixture
+def empty(url_of: Callable[[str], str]) -> Iterator[MakeDatabase]:
+    """Makes databases without tables."""
+    made: list[Database] = []
+
+    def make(kind: str) -> Database:
+        made.append(Database(url_of(kind)))
+        return made[-1]
+
+    yield make
+    for database in made:
+        database.close()
+
+
+@pytest.fixture
+def migrated(new_url: Callable[..., str], originals: Callable[[str], str]) -> Iterator[MakeDatabase]:
+    """Makes databases with tables and no rows."""
+    made: list[Database] = []
+
+    def make(kind: str) -> Database:
+        made.append(Database(new_url(kind, originals(kind))))
+        return made[-1]
+
+    yield make
+    for database in made:
+        database.close()
+
+
+@pytest.fixture(params=KINDS)
+def store(request: pytest.FixtureRequest, migrated: MakeDatabase) -> Database:
+    """A database with tables, once of each kind."""
+    return migrated(request.param)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path / "server")
+
+
+def fill(database: Database, files: Files, folder: Path) -> None:
+    """At least one row in every table, with values that are easily lost on the way."""
+    (folder / "mine.leukolens").write_bytes(BUNDLE)
+    bundle = files.put_bundle(folder / "mine.leukolens")
+    with database.writing() as session:
+        session.add(BundleFile(sha256=bundle, name="drawn", active=True))
+        ann = User(id=41, name="ann", full_name="Änn Ø 血", role="reviewer", password_hash="$argon2id$x")
+        session.add(ann)
+        session.flush()
+        session.add(Login(token_hash="1" * 64, user_id=41, expires=now()))
+        session.add(Attempt(key="ann"))
+        session.add(Token(user_id=41, name="robot", token_hash="2" * 64, scopes=["samples:read"]))
+        sample = Sample(id=7, key="3F7KQ2AB", bundle_sha256=bundle, white_count=0.1 + 0.2, created_by=41)
+        session.add(sample)
+        session.flush()
+        session.add(Identity(sample_id=7, identifier='O\'Neil; "x"\n\t\\u0041', notes="\u2028 ½"))
+        session.add(Comment(sample_id=7, finding="rouleaux", grade="2"))
+        session.add(Reading(sample_id=7, turn=1, user_id=41))
+        for place, content in enumerate(IMAGES, 1):
+            kept = files.put(BytesIO(content), 100)
+            session.add(Image(sha256=kept.sha256, bytes=kept.bytes))
+            session.flush()
+            session.add(Field(id=place, sample_id=7, place=place, image_sha256=kept.sha256, read_at=now()))
+        session.flush()
+        session.add(
+            Cell(
+                id=900, sample_id=7, field_id=1, x0=-3, y0=0, x1=5, y1=9, machine_class="monocyte",
+                probability=1 / 3, probabilities={"monocyte": 1 / 3, "other": 5e-324}, decision="accept",
+                class_set=["monocyte"], distance=1e300,
+            )
+        )  # fmt: skip
+        session.add(Cell(id=901, sample_id=7, field_id=1, x0=0, y0=0, x1=5, y1=9, drawn_by=41))
+        session.flush()
+        session.add(Crop(cell_id=900, jpeg=bytes(range(256)) * 3))
+        session.add(Answer(cell_id=900, turn=1, label="blast", user_id=41, blind=True))
+        session.add(Act(sample_id=7, user_id=41, kind="label", changes=[[900, None, "blast"]]))
+        session.add(Job(kind="read", sample_id=7, field_id=1, request={}, result=None, problem="it\nbroke"))
+        actor = Actor(41, "ann", "reviewer")
+        trail.append(session, actor, "label", "cell 900", after={"label": "blast", "p": 1e16})
+        signed = trail.append(session, actor, "sign", "sample 3F7KQ2AB")
+        session.add(
+            Report(
+                sample_id=7, version=1, status="final", signed_by=41, signed_at=now(), trail_hash=signed.hash,
+                document={"cells": [1, 2.5, None, "é"]},
+            )
+        )  # fmt: skip
+
+
+@pytest.fixture
+def full(migrated: MakeDatabase, files: Files, tmp_path: Path) -> MakeDatabase:
+    """Makes databases with rows, whose files are in ``files``."""
+
+    def make(kind: str) -> Database:
+        database = migrated(kind)
+        fill(database, files, tmp_path)
+        return database
+
+    return make
+
+
+@pytest.fixture
+def other_files(tmp_path: Path) -> Files:
+    """Of the server that a backup is restored to."""
+    return Files(tmp_path / "other")
+
+
+@pytest.fixture
+def made(full: MakeDatabase, files: Files, tmp_path: Path) -> Path:
+    """A backup of SQLite."""
+    backup(full("sqlite"), files, tmp_path / "made.backup")
+    return tmp_path / "made.backup"
+
+
+@pytest.fixture
+def content() -> Callable[[Database], dict[str, list[Any]]]:
+    """Looks at every row of every table."""
+
+    def look(database: Database) -> dict[str, list[Any]]:
+        with database.engine.connect() as connection:
+            return {
+                table.name: [
+                    tuple(row) for row in connection.execute(select(table).order_by(*table.primary_key))
+                ]
+                for table in Base.metadata.sorted_tables
+            }
+
+    return look
+
+
+@pytest.fixture
+def images() -> tuple[bytes, ...]:
+    """The images of `full`."""
+    return IMAGES
+
+
+@pytest.fixture
+def bundle() -> bytes:
+    """The bundle of `full`."""
+    return BUNDLE

@@ -1,0 +1,129 @@
+"""Pictures: each with the type that its bytes have, whatever a client said, and nothing that a browser would run."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import pytest
+from PIL import Image
+from sqlalchemy import delete, select
+
+from leukolens.server.store.tables import Crop, Field
+from leukolens.server.web.pages.images import media_type_of
+from leukolens.taxonomy import ALL_CLASSES
+
+KEY = "SAMPLE22"
+PAGE = b"<!doctype html><script>alert(1)</script>"
+
+
+@pytest.fixture
+def cells(shelf: Any) -> list[int]:
+    made: list[int] = shelf.add(KEY, "Jane Doe")
+    return made
+
+
+@pytest.fixture
+def visit(browser: Any, cells: list[int]) -> Any:
+    return browser().sign_in("reader")
+
+
+def keeps_its_type(answer: Any) -> bool:
+    """Whether a browser takes it for nothing else, and runs nothing in it."""
+    policy = answer.headers["content-security-policy"]
+    return answer.headers["x-content-type-options"] == "nosniff" and "default-src 'self'" in policy
+
+
+class TestCrops:
+    def test_a_cells_picture_is_a_jpeg_that_one_person_may_keep(self, visit: Any, cells: list[int]) -> None:
+        answer = visit.get(f"/cells/{cells[0]}/crop.jpg")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "image/jpeg"
+        assert answer.headers["cache-control"].startswith("private")
+        assert keeps_its_type(answer)
+        assert Image.open(BytesIO(answer.content)).format == "JPEG"
+
+    def test_one_that_is_not_cut_out_yet_has_a_stand_in_that_is_not_kept(
+        self, visit: Any, cells: list[int], shelf: Any
+    ) -> None:
+        with shelf.database.writing() as session:
+            session.execute(delete(Crop).where(Crop.cell_id == cells[0]))
+        for cell in (cells[0], 999_999):
+            answer = visit.get(f"/cells/{cell}/crop.jpg")
+            assert answer.status_code == 404
+            assert answer.headers["content-type"] == "image/svg+xml"
+            assert answer.headers["cache-control"] == "no-store"
+            assert keeps_its_type(answer)
+            assert answer.content.startswith(b"<svg")
+
+    def test_one_that_is_something_else_is_still_shown_as_a_jpeg_and_nothing_else(
+        self, visit: Any, cells: list[int], shelf: Any
+    ) -> None:
+        with shelf.database.writing() as session:
+            session.get_one(Crop, cells[0]).jpeg = PAGE
+        answer = visit.get(f"/cells/{cells[0]}/crop.jpg")
+        assert answer.headers["content-type"] == "image/jpeg"
+        assert keeps_its_type(answer)
+
+
+class TestFieldImages:
+    @pytest.mark.parametrize(("kind", "media_type"), [("PNG", "png"), ("JPEG", "jpeg"), ("WEBP", "webp")])
+    def test_one_that_browsers_show_is_served_as_it_was_sent(
+        self, visit: Any, shelf: Any, picture: Any, kind: str, media_type: str
+    ) -> None:
+        content = picture(kind, seed=5)
+        shelf.field(KEY, content, "ok")
+        answer = visit.get(f"/samples/{KEY}/fields/3/image")
+        assert answer.content == content
+        assert answer.headers["content-type"] == f"image/{media_type}"
+        assert answer.headers["content-disposition"] == "inline"
+        assert answer.headers["cache-control"].startswith("private")
+        assert keeps_its_type(answer)
+
+    @pytest.mark.parametrize("kind", ["TIFF", "BMP", "GIF"])
+    def test_another_kind_is_not_served_at_all(self, visit: Any, shelf: Any, picture: Any, kind: str) -> None:
+        shelf.field(KEY, picture(kind, seed=5), "ok")
+        assert visit.get(f"/samples/{KEY}/fields/3/image").status_code == 404
+
+    def test_what_is_no_image_is_not_served_however_it_came_there(self, visit: Any, shelf: Any) -> None:
+        for place, content in enumerate(
+            (PAGE, b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7", b""), 3
+        ):
+            shelf.field(KEY, content, "failed")
+            answer = visit.get(f"/samples/{KEY}/fields/{place}/image")
+            assert answer.status_code == 404
+            assert answer.headers["content-type"].startswith("text/html")
+            assert b"alert(1)" not in answer.content
+
+    def test_a_clients_type_and_name_of_a_file_say_nothing(
+        self, visit: Any, shelf: Any, picture: Any
+    ) -> None:
+        content = picture("PNG", seed=5) + PAGE
+        sent = {"files": ("../../page.html", content, "text/html")}
+        answer = visit.post(f"/samples/{KEY}/fields", files=sent, headers={"X-CSRF-Token": visit.csrf})
+        assert answer.status_code == 303
+        answer = visit.get(f"/samples/{KEY}/fields/3/image")
+        assert answer.content == content
+        assert answer.headers["content-type"] == "image/png"
+        assert "html" not in str(answer.headers)
+        assert keeps_its_type(answer)
+
+    def test_one_whose_file_is_gone_is_not_found(self, visit: Any, shelf: Any) -> None:
+        ((sha256,),) = shelf.rows(select(Field.image_sha256).where(Field.place == 1))
+        shelf.files.path(sha256).unlink()
+        assert visit.get(f"/samples/{KEY}/fields/1/image").status_code == 404
+        assert visit.get(f"/samples/{KEY}/fields/1").status_code == 200
+
+
+def test_the_classes_colours_are_there_for_everybody(browser: Any, shelf: Any) -> None:
+    answer = browser().get("/classes.css")
+    assert answer.headers["content-type"].startswith("text/css")
+    assert all(f".c-{kind.key} {{" in answer.text for kind in ALL_CLASSES)
+    assert ".c-unsure {" in answer.text
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"\xff\xd8", b"RIFF\0\0\0\0WAVE", b"xRIFF\0\0\0\0WEBP", b" \x89PNG\r\n\x1a\n"]
+)
+def test_what_only_nearly_begins_like_an_image_has_no_type(head: bytes) -> None:
+    assert media_type_of(BytesIO(head)) is None

@@ -1,0 +1,93 @@
+"""What routes are given: a session that is kept before the answer goes out, and many writers at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI, Request
+from sqlalchemy import func, select
+from starlette.responses import StreamingResponse
+
+from leukolens.errors import ServerError
+from leukolens.server.settings import Settings
+from leukolens.server.store.database import Database
+from leukolens.server.store.tables import Attempt
+from leukolens.server.web.app import create_app
+from leukolens.server.web.context import Reading, Writing, opened
+
+JSON = {"Accept": "application/json"}
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/count")
+def count(session: Reading) -> dict[str, int | None]:
+    return {"count": session.scalar(select(func.count(Attempt.id)))}
+
+
+@router.get("/write/{key}")
+def write(session: Writing, key: str) -> dict[str, str]:
+    session.add(Attempt(key=key))
+    session.flush()
+    return {"key": key}
+
+
+@router.get("/write-and-stream")
+def write_and_stream(request: Request, session: Writing) -> StreamingResponse:
+    session.add(Attempt(key="streamed"))
+    database: Database = request.app.state.context.database
+
+    def after() -> Any:
+        with database.reading() as other:
+            yield str(other.scalar(select(func.count(Attempt.id))))
+
+    return StreamingResponse(after())
+
+
+@router.get("/look-and-write")
+def look_and_write(session: Reading) -> dict[str, str]:
+    session.add(Attempt(key="looked"))
+    session.flush()
+    return {}
+
+
+@pytest.fixture
+def app(app: FastAPI) -> FastAPI:
+    app.include_router(router)
+    return app
+
+
+def test_what_was_written_is_kept_before_anything_is_answered(browser: Any) -> None:
+    assert browser().get("/write-and-stream", headers=JSON).text == "1"
+
+
+def test_who_only_looks_changes_nothing(browser: Any) -> None:
+    browser().get("/look-and-write", headers=JSON)
+    assert browser().get("/count", headers=JSON).json() == {"count": 0}
+
+
+def test_sixty_writers_at_once_do_not_stand_in_one_anothers_way(
+    app: FastAPI, browser: Any, staff: SimpleNamespace
+) -> None:
+    # As many threads as the server has: were they all to wait for SQLite, the one that writes could not end.
+    with browser() as visit, ThreadPoolExecutor(60) as pool:
+        answers = list(pool.map(lambda key: visit.get(f"/write/{key}", headers=JSON).status_code, range(60)))
+    assert answers == [200] * 60
+    assert browser().get("/count", headers=JSON).json() == {"count": 60}
+
+
+def test_an_app_that_is_given_nothing_opens_all_itself_and_closes_it(
+    settings: Settings, browser: Any
+) -> None:
+    settings = replace(settings, folder=settings.folder / "own")
+    app = create_app(settings)
+    with type(browser())(app) as visit:
+        assert visit.get("/login").headers["location"] == "/first"
+        assert app.state.context.worker is not None
+        with pytest.raises(ServerError, match="another server"), opened(settings):
+            pass
+    with opened(settings) as again:  # the folder is free again
+        assert again.files is not None
