@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from leukolens.server.settings import Settings
 
 PORT = 8000
+SECRET = "LEUKOLENS_WEBHOOK_SECRET"
 BACKLOG = 2048
 ENDS_WITHIN = 10
 """Seconds that requests in hand have when the server is to end."""
@@ -43,6 +45,14 @@ def serve(
     secure: Annotated[
         bool, typer.Option("--secure", help="Browsers come by TLS, through a proxy on this machine.")
     ] = False,
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            "--webhook",
+            metavar="URL",
+            help=f"Tell this address of signed reports; {SECRET} holds the secret that signs it.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON document on standard output once it answers.")
     ] = False,
@@ -52,7 +62,16 @@ def serve(
     from leukolens.server.web.app import create_app
     from leukolens.server.web.context import opened
 
-    settings = Settings(folder, database, bundle, host, port, secure)
+    settings = Settings(
+        folder,
+        database,
+        bundle,
+        host,
+        port,
+        secure,
+        webhook_url=webhook,
+        webhook_secret=os.environ.get(SECRET),
+    )
     with bound(host, port) as listening:
         for line in missing(settings):
             typer.secho(line, fg="yellow", err=True)

@@ -163,6 +163,7 @@ def test_samples_are_searched_by_identifier_and_key_with_every_word(
     with database.writing() as session:
         anna = samples.create(session, people.reader, identifier="Huber Anna 50%")
         samples.create(session, people.reader, identifier="Huber Otto 500")
+        samples.create(session, people.reader, identifier="Müller")
         anna.state = "signed"
     with database.reading() as session:
 
@@ -175,7 +176,11 @@ def test_samples_are_searched_by_identifier_and_key_with_every_word(
         assert found("_") == []
         assert found(anna.key[:6].lower()) == ["Huber Anna 50%"]
         assert found("huber", "open") == ["Huber Otto 500"]
-        assert found("\0") == ["Huber Otto 500", "Huber Anna 50%"]
+        assert found("müller") == found("MÜLLER") == ["Müller"]
+        assert found("\0") == ["Müller", "Huber Otto 500", "Huber Anna 50%"]
+        for key in ("\0", "ß" * 8, "%"):
+            with pytest.raises(Missing):
+                samples.find(session, key)
 
 
 def test_a_row_counts_fields_and_cells(database: Database, people: SimpleNamespace, key: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
@@ -91,3 +92,16 @@ def test_an_app_that_is_given_nothing_opens_all_itself_and_closes_it(
             pass
     with opened(settings) as again:  # the folder is free again
         assert again.files is not None
+
+
+def test_a_webhook_is_told_by_a_messenger_that_ends_with_the_server(settings: Settings) -> None:
+    with opened(settings) as without:
+        assert without.messenger is None
+    told = replace(settings, webhook_url="https://lis.example/leukolens", webhook_secret="between us")
+    with opened(told) as context:
+        assert context.messenger is not None
+        names = [thread.name for thread in threading.enumerate()]
+        assert "leukolens-messenger" in names
+    assert "leukolens-messenger" not in [thread.name for thread in threading.enumerate()]
+    with pytest.raises(ServerError, match="no secret"), opened(replace(told, webhook_secret=None)):
+        pass

@@ -81,7 +81,9 @@ def find(session: Session, key: str) -> Sample:
     Raises:
         Missing: Where there is none, or it was deleted.
     """
-    sample = session.scalars(select(Sample).where(Sample.key == key.strip().upper()[:16])).one_or_none()
+    wanted = key.strip().upper()[:16]
+    wanted = wanted if wanted.isascii() and wanted.isalnum() else ""  # PostgreSQL refuses some characters
+    sample = session.scalars(select(Sample).where(Sample.key == wanted)).one_or_none()
     if sample is None or sample.deleted is not None:
         raise Missing("there is no such sample", "Look for it in the list of samples")
     return sample

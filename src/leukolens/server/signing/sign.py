@@ -114,8 +114,8 @@ def reopen(session: Session, actor: Actor, sample: Sample, why: str) -> Sample:
     why = " ".join(why.split())
     if not why:
         raise Unfit("no reason is given", "Say why it is opened again")
-    if len(why) > LONGEST_WHY:
-        raise Unfit(f"the reason has more than {LONGEST_WHY} characters", "Shorten it")
+    if len(why) > LONGEST_WHY or not why.isprintable():
+        raise Unfit(f"the reason is no text of up to {LONGEST_WHY} characters", "Shorten it, or type it anew")
     sample = find(session, sample.key)
     session.refresh(sample, with_for_update=True)
     if sample.deleted is not None:

@@ -87,6 +87,8 @@ def _sqlite(url: str) -> Engine:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
+        # SQLite's own knows ASCII alone: MÜLLER would not find Müller.
+        connection.create_function("lower", 1, lambda words: words and words.lower(), deterministic=True)
 
     @event.listens_for(engine, "begin")
     def _begins(connection: Any) -> None:

@@ -24,6 +24,7 @@ from leukolens.server.web.gate import SAFE, Visitor
 
 if TYPE_CHECKING:
     from leukolens.server.jobs.worker import Worker
+    from leukolens.server.signing.messenger import Messenger
     from leukolens.server.store.files import Files
 
 API = "/api/"
@@ -38,6 +39,7 @@ class Context:
         database: Where its tables are.
         files: Where its images and bundles are.
         worker: What does its jobs; None where nothing is to be read.
+        messenger: What tells the webhook of signed reports; None where there is none to tell.
         first: The code that makes the first administrator.
     """
 
@@ -45,6 +47,7 @@ class Context:
     database: Database
     files: Files
     worker: Worker | None = None
+    messenger: Messenger | None = None
     first: FirstCode = field(default_factory=FirstCode)
 
 
@@ -57,6 +60,8 @@ def opened(settings: Settings) -> Iterator[Context]:
     """
     from leukolens.server.intake import bundles
     from leukolens.server.jobs.worker import Worker
+    from leukolens.server.signing.messenger import Messenger
+    from leukolens.server.signing.webhook import Webhook
     from leukolens.server.store.files import Files
     from leukolens.server.store.migrate import migrate
 
@@ -77,7 +82,14 @@ def opened(settings: Settings) -> Iterator[Context]:
         worker = Worker(database, files, settings)
         worker.start()
         stack.callback(worker.stop)
-        yield Context(settings, database, files, worker)
+        messenger = None
+        if settings.webhook_url is not None:
+            messenger = Messenger(
+                database, files, Webhook(settings.webhook_url, settings.webhook_secret or "")
+            )
+            messenger.start()
+            stack.callback(messenger.stop)
+        yield Context(settings, database, files, worker, messenger)
 
 
 @contextmanager

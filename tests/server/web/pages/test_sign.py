@@ -15,6 +15,7 @@ from leukolens.server.store.tables import Answer, Comment, Identity, Report, Sam
 KEY, TWO = "SAMPLE22", "TWQ22222"
 SIGN, REOPEN = f"/samples/{KEY}/sign", f"/samples/{KEY}/reopen"
 NAME = "Müller & Söhne <i>"
+TABLES = {"cells", "differential"}  # of figures alone: they name no sample
 
 
 @pytest.fixture
@@ -99,9 +100,8 @@ class TestSigning:
         assert visit.send_own(REOPEN, why="a slip").status_code == 409
         signed(visit)
         for why in ("", "  \n ", "x" * 501):
-            answer = visit.send_own(REOPEN, why=why)
-            assert answer.status_code == 422
-            assert parsed(answer).all("p", role="alert")
+            assert visit.send_own(REOPEN, why=why).status_code == 422
+        assert parsed(visit.send_own(REOPEN)).all("p", role="alert")
         assert state(shelf) == ("signed", 1)
         assert visit.send_own(REOPEN, why="one <b>blast</b> more").status_code == 303
         assert state(shelf) == ("open", 1)
@@ -190,9 +190,6 @@ class TestTwoReaders:
         assert third.send_own(f"{here}/turns/end", turn=3).status_code == 303
         signed(third, f"{here}/sign")
         assert state(shelf, TWO) == ("signed", 1)
-
-
-TABLES = {"cells", "differential"}  # of figures alone: they name no sample
 
 
 def text_of(answer: Any, name: str) -> str:

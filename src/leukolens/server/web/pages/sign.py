@@ -46,8 +46,9 @@ def put_name(
     """Signs the sample."""
     sample = samples.find(session, key)
     try:
-        files = request.app.state.context.files
-        sign.sign(session, files, actor, sample, accept_unsure=bool(accept_unsure), announce=True)
+        context = request.app.state.context
+        told = context.messenger is not None
+        sign.sign(session, context.files, actor, sample, accept_unsure=bool(accept_unsure), announce=told)
     except Conflict as error:
         return _again(request, actor, session, key, error)
     return RedirectResponse(f"/samples/{key}/sign", SEE_OTHER)
