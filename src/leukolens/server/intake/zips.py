@@ -13,13 +13,10 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from leukolens.errors import Unfit
 from leukolens.server.settings import MIB, Limits
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 LARGEST_READ = 4 * MIB
 """Of a zip's bytes at once: a list of contents longer than that (some 40,000 files) is refused before it is held."""
@@ -132,7 +129,7 @@ class _Unpacked(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
+    def readinto(self, buffer: Any, /) -> int:
         view = memoryview(buffer)
         try:
             if self._source is None:
