@@ -38,8 +38,8 @@ demo: $(BASE)  ## draw a smear, read it, show drawn against found; needs no data
 
 dev: $(DEV)  ## the development environment, and nothing else
 
-test: $(DEV)  ## the tests that finish within 8 minutes
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadfile --session-timeout=480
+test: $(DEV)  ## the tests that finish within 12 minutes
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadfile --session-timeout=720
 
 test-all: $(DEV)  ## every test, the slow ones too
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
