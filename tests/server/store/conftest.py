@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, make_url, select, text
+from sqlalchemy.exc import OperationalError
 
 from leukolens.server.actor import Actor
 from leukolens.server.store import trail
@@ -93,7 +94,7 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
         assert server.poll() is None, "PostgreSQL ended"
         try:
             engine.connect().close()
-        except Exception:
+        except OperationalError:
             time.sleep(0.1)
         else:
             engine.dispose()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from leukolens.errors import ServerError
@@ -32,7 +32,11 @@ class Database:
                 if url.startswith("sqlite")
                 else create_engine(url, pool_pre_ping=True, hide_parameters=True)
             )
-        except Exception as error:
+        except (
+            ArgumentError,
+            ImportError,
+            ValueError,
+        ) as error:  # no URL, no driver, a port that is no number
             raise ServerError(
                 f"the database {_without_password(url)} cannot be used ({error})",
                 "Give --database a URL such as postgresql+psycopg://user@host/name",
@@ -107,5 +111,5 @@ def _without_password(url: str) -> str:
 
     try:
         return make_url(url).render_as_string(hide_password=True)
-    except Exception:
+    except (ArgumentError, ValueError):
         return "that was named"
