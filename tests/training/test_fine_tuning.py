@@ -39,7 +39,7 @@ from leukolens.training.normalisation import normalisation_of
 
 KEYS = ("neutrophil", "lymphocyte", "eosinophil")
 FRAMING = Framing(size=32)
-STAIN = np.array([[0.1, 0.9, 0.0], [0.9, 0.1, 0.0], [0.0, 0.0, 1.0]])
+STAIN = np.array([[0.0, 1.0, 0.0], [0.7, 0.0, 0.3], [0.3, 0.0, 0.7]])
 """How the other laboratory mixes the colours' absorbances."""
 QUICK = Settings(steps=24, batch=12, replayed=24, rate=3e-3, pull=1.0)
 
@@ -130,7 +130,7 @@ class TestAnotherStain:
     def test_cells_that_it_did_not_learn_from_are_named_better(self, found: Adaptation) -> None:
         assert found.comparison is not None
         balanced = found.comparison.balanced
-        assert balanced.before.value < 0.7  # by the arithmetic that the processor has
+        assert balanced.before.value < 0.5
         assert balanced.after.value > 0.85
         assert found.verdict == "better"
         assert not found.comparison.harmed
