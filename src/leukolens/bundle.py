@@ -3,8 +3,9 @@
 A bundle is a plain ZIP (stored, fixed dates, so equal content gives equal bytes) with the members
 ``card.json``, ``classifier.onnx`` and, where it can read whole fields, ``detector.onnx``; where it knows what
 learned cells look like, ``familiarity.npz``; where it can be adapted without forgetting, ``replay.npz``; where its
-normalisation can be taken anew from a laboratory's cells, ``normalisation.npz``. Nothing in it is executable;
-nothing is pickled.
+normalisation can be taken anew from a laboratory's cells, ``normalisation.npz``; where it can be read in whole
+numbers, ``quick.onnx``; where other engines than ONNX Runtime can be checked, ``vectors.npz``. Nothing in it is
+executable; nothing is pickled.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ DETECTOR_MEMBER = "detector.onnx"
 FAMILIARITY_MEMBER = "familiarity.npz"
 REPLAY_MEMBER = "replay.npz"
 NORMALISATION_MEMBER = "normalisation.npz"
-OPTIONAL_MEMBERS = (DETECTOR_MEMBER, FAMILIARITY_MEMBER, REPLAY_MEMBER, NORMALISATION_MEMBER)
+QUICK_MEMBER = "quick.onnx"
+VECTORS_MEMBER = "vectors.npz"
+OPTIONAL_MEMBERS = (
+    DETECTOR_MEMBER, FAMILIARITY_MEMBER, REPLAY_MEMBER, NORMALISATION_MEMBER, QUICK_MEMBER, VECTORS_MEMBER
+)  # fmt: skip
 LARGEST_MEMBER = 256 * 2**20  # ResNet-50, the largest of the kin, takes 94
 
 
@@ -133,6 +138,16 @@ class Finding(_Part):
         return self
 
 
+class Quick(_Part):
+    """What came of reading in 8-bit whole numbers, on cells that were held out."""
+
+    changed: float = Field(ge=0, le=1, description="share of cells that were given another class")
+    decided: float = Field(ge=0, le=1, description="share of cells of which another decision was made")
+    again: float = Field(ge=0, le=1, description="share of cells that were looked at in full once more")
+    cells: int = Field(ge=1, description="how many were asked")
+    chosen_on: str = Field(description="the cells that it was calibrated on, and those that it was asked of")
+
+
 class Figure(_Part):
     """One measured figure, with the interval that goes with it."""
 
@@ -190,6 +205,7 @@ class Card(_Part):
     finding: Finding | None = Field(
         default=None, description="null where the bundle cannot read whole fields"
     )
+    quick: Quick | None = Field(default=None, description="null where it is not read in whole numbers")
     figures: list[Figure] = []
     adapted: Adapted | None = Field(default=None, description="null where it is nobody's own")
     code_licence: str = "Apache-2.0"
@@ -243,6 +259,10 @@ class Bundle:
         normalisation: Scale and shift of the batch normalisation that was folded into each convolution of the
             classifier, as `leukolens.adaptation.normalisation` packs them; None where its network has none, and in
             older bundles.
+        quick: The classifier's graph in 8-bit whole numbers, as `leukolens.training.quantise` makes it; None
+            where it has none.
+        vectors: Crops with the classifier's logits, as `leukolens.reading.vectors` packs them, by which other
+            engines are checked; None where it has none.
     """
 
     card: Card
@@ -252,6 +272,8 @@ class Bundle:
     familiarity: bytes | None = field(default=None, repr=False)
     replay: bytes | None = field(default=None, repr=False)
     normalisation: bytes | None = field(default=None, repr=False)
+    quick: bytes | None = field(default=None, repr=False)
+    vectors: bytes | None = field(default=None, repr=False)
 
 
 def pack(
@@ -261,9 +283,12 @@ def pack(
     familiarity: bytes | None = None,
     replay: bytes | None = None,
     normalisation: bytes | None = None,
+    quick: bytes | None = None,
+    vectors: bytes | None = None,
 ) -> bytes:
     """The bundle file's bytes; equal arguments give equal bytes."""
-    optional = zip(OPTIONAL_MEMBERS, (detector, familiarity, replay, normalisation), strict=True)
+    members = (detector, familiarity, replay, normalisation, quick, vectors)
+    optional = zip(OPTIONAL_MEMBERS, members, strict=True)
     parts = {CLASSIFIER_MEMBER: classifier} | {name: part for name, part in optional if part is not None}
     sizes = {name: len(part) for name, part in parts.items()}
     card = card.model_copy(update={"bytes_per_part": sizes})
@@ -283,13 +308,15 @@ def save(
     familiarity: bytes | None = None,
     replay: bytes | None = None,
     normalisation: bytes | None = None,
+    quick: bytes | None = None,
+    vectors: bytes | None = None,
 ) -> Bundle:
     """Writes the bundle so that a reader sees the old file or the new one, never a part.
 
     Raises:
         BundleError: Where the file cannot be written.
     """
-    content = pack(card, classifier, detector, familiarity, replay, normalisation)
+    content = pack(card, classifier, detector, familiarity, replay, normalisation, quick, vectors)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -358,6 +385,8 @@ def unpack(content: bytes, origin: str) -> Bundle:
         parts.get(FAMILIARITY_MEMBER),
         parts.get(REPLAY_MEMBER),
         parts.get(NORMALISATION_MEMBER),
+        parts.get(QUICK_MEMBER),
+        parts.get(VECTORS_MEMBER),
     )
 
 

@@ -54,6 +54,10 @@ class BundleError(LeukolensError):
     """A bundle that is damaged, or made for another version."""
 
 
+class EngineError(LeukolensError):
+    """An engine that was asked for and that this machine, or the bundle, does not have."""
+
+
 class TrainingError(LeukolensError):
     """A training run that cannot start, go on or be exported."""
 

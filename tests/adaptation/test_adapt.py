@@ -17,8 +17,8 @@ from leukolens.adaptation.onnx_segments import loaded, run, segments
 from leukolens.bundle import load, pack, unpack
 from leukolens.datasets.folder import Folder
 from leukolens.errors import BundleError, DataError, LeukolensError
-from leukolens.reading.classifier import scaled
 from leukolens.reading.familiarity import learned
+from leukolens.reading.inputs import scaled
 from leukolens.reading.reader import Reader
 
 STAIN = (0.0, -0.08, 0.4)

@@ -10,7 +10,7 @@ from leukolens.adaptation.onnx_convs import convolutions
 from leukolens.adaptation.onnx_weights import values
 from leukolens.adaptation.renormalise import LEAST_VARIANCE, renormalised, views
 from leukolens.errors import BundleError
-from leukolens.reading.classifier import scaled
+from leukolens.reading.inputs import scaled
 
 SCALE = np.array([1, 0.5, 2, 1, 1, 3], np.float32)
 SHIFT = np.array([0, 0.5, -1, 2, 0, 0], np.float32)

@@ -31,5 +31,5 @@ def square_reader(
 ) -> Any:
     """The reader that `read` gets instead of the real one."""
     reader = squares.SquareReader(make_bundle())
-    monkeypatch.setattr("leukolens.cli.read.open_reader", lambda bundle: reader)
+    monkeypatch.setattr("leukolens.cli.read.open_reader", lambda *given: reader)
     return reader

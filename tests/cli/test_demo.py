@@ -61,7 +61,7 @@ def knowing(make_bundle: Callable[..., Bundle], monkeypatch: pytest.MonkeyPatch)
             return fields
 
         monkeypatch.setattr("leukolens.cli.demo._drawn", remembered)
-        monkeypatch.setattr("leukolens.cli.read.open_reader", lambda bundle: reader)
+        monkeypatch.setattr("leukolens.cli.read.open_reader", lambda *given: reader)
         return reader
 
     return use

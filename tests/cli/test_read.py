@@ -311,7 +311,7 @@ from leukolens.cli import main
 import leukolens.cli.read as command
 import squares
 slowness = float(sys.argv.pop(1))
-command.open_reader = lambda bundle: squares.SquareReader(load(bundle), slowness=slowness)
+command.open_reader = lambda bundle, engine: squares.SquareReader(load(bundle), slowness=slowness)
 main.main()
 """
 

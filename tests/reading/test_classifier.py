@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +14,13 @@ from numpy.typing import NDArray
 from scipy import special
 
 from leukolens.bundle import Bundle, Judgement
-from leukolens.errors import BundleError
-from leukolens.reading.classifier import LARGEST_BATCH, Classifier, scaled, side_of, softmax
+from leukolens.errors import BundleError, EngineError
+from leukolens.reading.classifier import LARGEST_BATCH, Answers, Classifier, close_to_any, softmax
+from leukolens.reading.engine import Engine
 from leukolens.reading.familiarity import from_bytes, learned
+from leukolens.reading.inputs import scaled, side_of
+from leukolens.reading.runtimes import REFERENCE
+from leukolens.reading.vectors import Vectors
 
 WEIGHTS = np.array(
     [[8, -4, -4], [-4, 8, -4], [-4, -4, 8], [4, 4, -8], [4, -8, 4], [-8, 4, 4], [-5, -5, -5]], np.float64
@@ -152,4 +157,54 @@ def test_a_cell_under_the_threshold_is_looked_at_from_every_side(
     # Two looks say neutrophil, as the corner is lighter than nothing; six and the mean say lymphocyte.
     assert classifier.answers(given).agreement.tolist() == [1.0, 0.75]
     assert np.allclose(sure, special.softmax([1.0, 0.0]), atol=1e-6)
-    assert seen == ([2] + [1] * 7) * 2
+    assert seen == [2, 7] * 2  # the other sides in one run
+
+
+def test_what_a_quick_engine_leaves_close_is_asked_of_the_reference(
+    make_bundle: Callable[..., Bundle], graph_maker: Callable[..., bytes]
+) -> None:
+    """The quick graph here is another one, which is wrong by a little wherever it answers."""
+    plain = make_bundle(judgement=Judgement(accept_above=0.8), familiarity=familiarity())
+    colours = np.stack([np.full((32, 32, 3), value, np.uint8) for value in range(60, 250, 5)])
+    colours[..., 0] = 130
+    vectors = Vectors(colours[:1], Engine(plain).logits(scaled(colours[:1])))
+    quick = graph_maker(32, WEIGHTS * 1.01, features=True)
+    both = replace(plain, quick=quick, vectors=vectors.to_bytes())
+    expected = Classifier(plain).answers(colours)
+    alone = Classifier(replace(plain, classifier=quick)).answers(colours)
+    said = Classifier(both, engine="int8").answers(colours)
+    again = close_to_any(alone, plain.card.judgement)
+    assert 0 < again.sum() < len(again)
+    assert np.array_equal(said.probabilities[again], expected.probabilities[again])
+    assert np.array_equal(said.probabilities[~again], alone.probabilities[~again])
+    assert not np.array_equal(said.probabilities, expected.probabilities)
+    assert said.distance is not None
+    assert expected.distance is not None
+    assert np.array_equal(said.distance[again], expected.distance[again])
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "distance", "close"),
+    [
+        ((0.99, 0.01), 1.0, False),
+        ((0.81, 0.19), 1.0, True),
+        ((0.79, 0.21), 1.0, True),
+        ((0.51, 0.49), 1.0, True),
+        ((0.60, 0.40), 1.0, False),
+        ((0.99, 0.01), 4.95, True),
+        ((0.99, 0.01), 10.1, True),
+        ((0.99, 0.01), 7.0, False),
+    ],
+)
+def test_close_is_close_to_a_threshold_or_a_tie(
+    probabilities: tuple[float, float], distance: float, close: bool
+) -> None:
+    answers = Answers(np.array([probabilities]), np.ones(1), None, np.array([distance]))
+    judgement = Judgement(accept_above=0.8, usual_within=5.0, unlike_beyond=10.0)
+    assert close_to_any(answers, judgement).tolist() == [close]
+
+
+def test_engines_are_named(make_bundle: Callable[..., Bundle]) -> None:
+    assert Classifier(make_bundle()).runs_on == REFERENCE.words
+    with pytest.raises(EngineError):
+        Classifier(make_bundle(), engine="int8")

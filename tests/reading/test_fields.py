@@ -18,8 +18,9 @@ from leukolens.bundle import Bundle, Finding, Framing, pack, unpack
 from leukolens.errors import BundleError
 from leukolens.imaging.framing import Box
 from leukolens.imaging.nucleus import slide_of
-from leukolens.reading.engine import FindingEngine, runtime
+from leukolens.reading.engine import FindingEngine
 from leukolens.reading.fields import NO_WHITE_CELL, FieldReader, cut_by_border, cut_by_edge
+from leukolens.reading.runtimes import REFERENCE
 
 KINDS = ["white_cell", "red_cell", "platelet"]
 GROUND, RED, PLATELET = (235, 235, 235), (235, 120, 120), (120, 235, 120)
@@ -289,6 +290,6 @@ def test_threads_are_at_least_one(bundle: Bundle) -> None:
 
 
 def test_a_reading_can_be_told_with_what_it_was_read(reader: FieldReader, bundle: Bundle) -> None:
-    assert reader.engine == runtime()
+    assert reader.engine == REFERENCE.words
     assert reader.engine.startswith("onnxruntime ")
     assert reader.bundle is bundle

@@ -164,7 +164,7 @@ def test_equal_weights_give_equal_bytes(run: Path, exported: Bundle) -> None:
     assert export.to_onnx(export.trained(Run(run)), 32) == exported.classifier
     packed = bundles.pack(
         exported.card, exported.classifier, familiarity=exported.familiarity, replay=exported.replay,
-        normalisation=exported.normalisation,
+        normalisation=exported.normalisation, quick=exported.quick, vectors=exported.vectors,
     )  # fmt: skip
     assert packed == (run / "model.leukolens").read_bytes()
 

@@ -28,8 +28,8 @@ from leukolens.datasets.synthetic import draw_single
 from leukolens.errors import LeukolensError
 from leukolens.imaging.framing import frame
 from leukolens.models.resnet import NETWORKS, Basic, ResNet
-from leukolens.reading.classifier import scaled, side_of
 from leukolens.reading.familiarity import learned
+from leukolens.reading.inputs import scaled, side_of
 from leukolens.reading.reader import Reader
 from leukolens.training.export import to_onnx
 from leukolens.training.fine_tuning import between, network_teacher, steps_of

@@ -8,7 +8,8 @@ import torch
 
 from leukolens.adaptation.replay import Replay
 from leukolens.models.resnet import Basic, ResNet
-from leukolens.reading.classifier import scaled, softmax
+from leukolens.reading.classifier import softmax
+from leukolens.reading.inputs import scaled
 from leukolens.training.fine_tuning_steps import Settings, logits_of, train_on
 
 SIZE, CLASSES = 16, 4

@@ -14,7 +14,7 @@ from leukolens.adaptation.onnx_graph import FLOAT, graph_in
 from leukolens.adaptation.onnx_weights import values
 from leukolens.adaptation.renormalise import renormalised, views
 from leukolens.models.resnet import ResNet, resnet18, resnet24, resnet50
-from leukolens.reading.classifier import scaled
+from leukolens.reading.inputs import scaled
 from leukolens.training.export import to_onnx
 from leukolens.training.normalisation import normalisation_of
 

@@ -134,7 +134,8 @@ def adapt(
     if replay is not None and own.classifier is not None:
         carried = replay_of(moved(replay, local.features, features))
     norms = own.normalisation or parent.normalisation
-    parts = Parts(own.head, parent.detector, familiarity, carried, norms)
+    quick = parent.quick if own.classifier is None else None
+    parts = Parts(own.head, parent.detector, familiarity, carried, norms, quick, parent.vectors)
     written = write_own(new, parts, own.classifier or parent.classifier, part, folder.lab, local.crops, out)
     return Adaptation(
         parent, written, cells, 0, len(set(local.groups)), len(local.lost), local.failed, verdict, reason or "",
@@ -179,7 +180,10 @@ def adapt_unlabelled(reader: Reader, root: Path, out: Path, *, watch: Watch | No
         unlabelled=len(crops), groups=0, verdict="not judged",
     )  # fmt: skip
     new = card.model_copy(update={"judgement": own.judgement, "confusion": None})
-    parts = Parts(own.head, parent.detector, own.familiarity, parent.replay, parent.normalisation)
+    quick = parent.quick if own.classifier == parent.classifier else None
+    parts = Parts(
+        own.head, parent.detector, own.familiarity, parent.replay, parent.normalisation, quick, parent.vectors
+    )
     written = write_own(new, parts, own.classifier, part, lab, crops, out)
     reason = "cells without labels cannot say whether answers are right"
     return Adaptation(parent, written, {}, len(crops), 0, lost, failed, "not judged", reason, None, None)

@@ -19,7 +19,7 @@ from leukolens.evaluation.calibration import accept_threshold, fit_temperature, 
 from leukolens.evaluation.counted import counted
 from leukolens.evaluation.intervals import FEWEST_GROUPS
 from leukolens.evaluation.predictions import Predictions
-from leukolens.reading.classifier import side_of
+from leukolens.reading.inputs import side_of
 from leukolens.reading.reader import Reader
 
 FEWEST_CELLS = 20

@@ -13,6 +13,7 @@ from leukolens.adaptation.motion import moved
 from leukolens.adaptation.onnx_head import Head, head_of
 from leukolens.adaptation.replay import Replay
 from leukolens.adaptation.teacher import Own, Teacher, all_of
+from leukolens.reading.choice import REFERENCE
 from leukolens.reading.reader import Reader
 
 
@@ -83,7 +84,8 @@ def model_of(own: Own, reader: Reader, local: Local) -> Model:
     """
     if own.classifier is None:
         return Model(own.head, None, local.features)
-    seeing = Reader(replace(reader.bundle, classifier=own.classifier), threads=reader.threads)
+    changed = replace(reader.bundle, classifier=own.classifier)
+    seeing = Reader(changed, threads=reader.threads, engine=REFERENCE)
     return Model(own.head, seeing, features_of(seeing, local.crops))
 
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from leukolens.adaptation.normalisation import Norm
 from leukolens.adaptation.onnx_convs import Affine, convolutions, with_outputs
 from leukolens.adaptation.onnx_segments import loaded, run, segments
-from leukolens.reading.classifier import scaled, side_of
 from leukolens.reading.engine import INPUT
+from leukolens.reading.inputs import scaled, side_of
 
 PRIOR = 50.0
 """Cells that the learned statistics are worth against those at hand."""

@@ -23,6 +23,7 @@ from leukolens.adaptation.replay import Replay
 from leukolens.bundle import Bundle, Judgement
 from leukolens.errors import DataError
 from leukolens.reading.batch_check import check
+from leukolens.reading.choice import REFERENCE
 from leukolens.reading.familiarity import from_bytes
 from leukolens.reading.reader import Reader
 
@@ -85,7 +86,8 @@ def with_normalisation(
     """
     parent = reader.bundle
     graph = renormalised(parent.classifier, norms, crops, threads=reader.threads)
-    seeing = Reader(replace(parent, classifier=graph), threads=reader.threads)
+    changed = replace(parent, classifier=graph)
+    seeing = Reader(changed, threads=reader.threads, engine=REFERENCE)
     familiarity, judgement = familiar_anew(parent, _unmeasured(parent), features_of(seeing, crops), lab)
     return Unjudged("normalisation", head, graph, familiarity, judgement)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,8 +20,11 @@ from leukolens.datasets.folder import Folder
 from leukolens.errors import BundleError
 from leukolens.evaluation.ledger import code_commit
 from leukolens.evaluation.measures import Measure
-from leukolens.reading.classifier import scaled
+from leukolens.reading.choice import REFERENCE, WHOLE_NUMBERS
+from leukolens.reading.classifier import Classifier
 from leukolens.reading.engine import Engine
+from leukolens.reading.inputs import scaled
+from leukolens.reading.vectors import Vectors, from_bytes
 
 CLOSE = 1e-3
 CHECKED = 16
@@ -37,6 +40,8 @@ class Parts:
         familiarity: Bytes of what cells are familiar, if that is known.
         replay: The parent's, if it has one.
         normalisation: The parent's, if it has one; what was taken anew keeps its scale and shift.
+        quick: The parent's graph in whole numbers; None where it has none, or layers below the last changed.
+        vectors: The parent's, if it has them.
     """
 
     head: Head
@@ -44,6 +49,8 @@ class Parts:
     familiarity: bytes | None
     replay: bytes | None
     normalisation: bytes | None
+    quick: bytes | None = None
+    vectors: bytes | None = None
 
 
 def write_own(
@@ -72,12 +79,30 @@ def write_own(
             "commit": code_commit(),
             "created": today(),
             "figures": [],
+            "quick": None,
             "adapted": part,
         }
     )
     members = parts.detector, parts.familiarity, parts.replay, parts.normalisation
-    _check(bundles.unpack(bundles.pack(card, graph, *members), str(out)), parts.head, crops[:CHECKED])
-    return bundles.save(card, graph, out, *members)
+    plain = bundles.unpack(bundles.pack(card, graph, *members), str(out))
+    _check(plain, parts.head, crops[:CHECKED])
+    return bundles.save(card, graph, out, *members, *_quick(plain, parts, crops))
+
+
+def _quick(plain: Bundle, parts: Parts, crops: NDArray[np.uint8]) -> tuple[bytes | None, bytes | None]:
+    """The graph in whole numbers with the new last layer, if it names the cells alike, and test vectors."""
+    if parts.vectors is None:
+        return None, None
+    shown = from_bytes(parts.vectors, plain.card.framing.size, len(plain.card.classes)).crops
+    vectors = Vectors(shown, Engine(plain).logits(scaled(shown))).to_bytes()
+    if parts.quick is None:
+        return None, vectors
+    carrying = replace(plain, quick=with_head(parts.quick, parts.head), vectors=vectors)
+    expected, said = (
+        Classifier(carrying, engine=engine).probabilities(crops).argmax(axis=1)
+        for engine in (REFERENCE, WHOLE_NUMBERS)
+    )
+    return (carrying.quick if np.array_equal(expected, said) else None), vectors
 
 
 def _check(bundle: Bundle, head: Head, crops: NDArray[np.uint8]) -> None:

@@ -53,6 +53,7 @@ def adapt(
     from leukolens.adaptation.adapt import adapt as make_own
     from leukolens.adaptation.adapt import adapt_unlabelled
     from leukolens.datasets.folder import Folder
+    from leukolens.reading.choice import REFERENCE
     from leukolens.reading.reader import Reader
 
     if (folder is None) == (unlabelled is None):
@@ -62,7 +63,7 @@ def adapt(
     _refuse_same(bundle, out)
     opened = Folder(folder) if folder else None
     shipped = bundle == Path(SHIPPED) and not bundle.exists()
-    reader = Reader(None if shipped else bundle)
+    reader = Reader(None if shipped else bundle, engine=REFERENCE)
     if opened and fine_tune:
         from leukolens.cli.adapt_progress import fine_tuning
 

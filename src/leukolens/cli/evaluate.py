@@ -121,6 +121,7 @@ def evaluate(
     from leukolens.evaluation.evaluate import evaluate as measure
     from leukolens.evaluation.ledger import default_ledger
     from leukolens.evaluation.page import page
+    from leukolens.reading.choice import REFERENCE
     from leukolens.reading.reader import Reader
 
     root = data_root(data)
@@ -129,7 +130,7 @@ def evaluate(
     make(out)
     with _bundle(subject, root) as bundle:
         evaluation = measure(
-            Reader(bundle),
+            Reader(bundle, engine=REFERENCE),
             opened,
             part,
             command=shlex.join(["leukolens", *sys.argv[1:]]),

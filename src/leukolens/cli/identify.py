@@ -14,6 +14,7 @@ import typer
 from leukolens.cli.endings import complain
 from leukolens.cli.paths import find_images
 from leukolens.cli.progress import watched
+from leukolens.cli.read import ENGINE_HELP
 from leukolens.errors import ReportError
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def identify(
         typer.Option(metavar="DIR", help="Write pictures of what spoke for each answer to this folder."),
     ] = None,
     recursive: Annotated[bool, typer.Option("--recursive", help="Go into the folders of a folder.")] = False,
+    engine: Annotated[str, typer.Option(metavar="NAME", help=ENGINE_HELP)] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", help="Print no table and no progress.")] = False,
 ) -> None:
     """Names the white cell in each image, with its probabilities and whether to trust the answer.
@@ -54,7 +56,7 @@ def identify(
     from leukolens.report.terminal import Lines, Tally, TerminalTable
 
     found = find_images(paths, SUFFIXES, recursive=recursive)
-    reader = Reader(bundle)
+    reader = Reader(bundle, engine=engine)
     unlisted = (
         ImageReading(Path(folder), "failed", f"the folder cannot be listed ({why})")
         for folder, why in found.unreadable
@@ -84,6 +86,8 @@ def identify(
     batch = check(together.distances, reader.bundle.card.judgement)
     if batch and batch.unlike and not quiet:
         complain(batch.message)
+    if reader.classifier.choice.note and not quiet:
+        complain(reader.classifier.choice.note)
     if reader.bundle.card.caution and not quiet:
         complain(reader.bundle.card.caution)
     if tally.failed:

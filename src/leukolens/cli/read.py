@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HIGHEST_WHITE_COUNT = 1000.0
 HIGHEST_AGE = 130.0
+ENGINE_HELP = "What runs the network: auto, onnxruntime, int8, openvino, cuda, coreml or directml."
 
 
 class Sex(StrEnum):
@@ -94,6 +95,7 @@ def read(
     watch: Annotated[
         bool, typer.Option("--watch", help="PATH is a folder that fills: read what comes until Ctrl-C.")
     ] = False,
+    engine: Annotated[str, typer.Option(metavar="NAME", help=ENGINE_HELP)] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print no table and no progress.")] = False,
 ) -> None:
@@ -114,7 +116,7 @@ def read(
     samples = _samples(paths, recursive=recursive, name=name, watch=watch)
     if len(samples) > 1 and (wbc is not None or nrbc is not None):
         raise typer.BadParameter(f"--wbc and --nrbc belong to one sample, and here are {len(samples)}")
-    reader = open_reader(bundle)
+    reader = open_reader(bundle, engine)
     asked = Asked(wbc, nrbc, age, sex.value if sex else None, ranges, count_edges)
     reporter, outputs = Reporter(reader, asked), Outputs(out, formats, names=names)
     make(out)
@@ -135,11 +137,14 @@ def read(
         raise typer.Exit(1)
 
 
-def open_reader(bundle: Path | None) -> Reads:
-    """What reads fields with this bundle, or the shipped one."""
+def open_reader(bundle: Path | None, engine: str = "auto") -> Reads:
+    """What reads fields with this bundle, or the shipped one; says where the engine is not what was asked for."""
     from leukolens.reading.fields import FieldReader
 
-    return FieldReader(bundle)
+    reader = FieldReader(bundle, engine=engine)
+    if reader.classifier.choice.note:
+        complain(reader.classifier.choice.note)
+    return reader
 
 
 def _samples(paths: list[Path], *, recursive: bool, name: str | None, watch: bool) -> list[Sample]:

@@ -23,10 +23,12 @@ def black_border(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     black = (rgb.max(axis=2) < BLACKEST).astype(np.uint8)
     if not black.any():
         return np.zeros(black.shape, dtype=np.bool_)
-    _, labels = cv2.connectedComponents(black, connectivity=4)
-    rim = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
-    touching = np.isin(labels, rim[rim > 0]).astype(np.uint8)
-    return cv2.dilate(touching, np.ones((5, 5), np.uint8)).astype(np.bool_)
+    count, labels = cv2.connectedComponents(black, connectivity=4)
+    touching = np.zeros(count, np.uint8)
+    for rim in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        touching[rim] = 1
+    touching[0] = 0
+    return cv2.dilate(touching[labels], np.ones((5, 5), np.uint8)).astype(np.bool_)
 
 
 def white_point(rgb: NDArray[np.uint8], border: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
@@ -41,7 +43,8 @@ def white_point(rgb: NDArray[np.uint8], border: NDArray[np.bool_] | None = None)
     """
     pixels = rgb.reshape(-1, 3) if border is None or border.all() else rgb[~border]
     rank = min(len(pixels) - 1, round(WHITE_PERCENTILE / 100 * (len(pixels) - 1)))
-    darkest_white = np.partition(pixels, rank, axis=0)[rank]
+    counts = (np.bincount(channel, minlength=256) for channel in pixels.T)
+    darkest_white = [np.searchsorted(np.cumsum(count), rank, side="right") for count in counts]
     return np.asarray(np.maximum(darkest_white, 1), dtype=np.float32)
 
 
@@ -78,5 +81,5 @@ def nuclear_density(rgb: NDArray[np.uint8], white: NDArray[np.float32]) -> NDArr
     """
     levels = np.maximum(np.arange(256, dtype=np.float32), 1)[:, None]
     density = -np.log10(np.clip(levels / white, 1 / 255, 1))
-    red, green, blue = (density[rgb[..., channel], channel] for channel in range(3))
+    red, green, blue = cv2.split(cv2.LUT(rgb, density[None]))
     return np.asarray(red + green - blue, dtype=np.float32)

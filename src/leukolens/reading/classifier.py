@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leukolens.bundle import Bundle
+from leukolens.bundle import Bundle, Judgement
+from leukolens.reading.choice import AUTO, REFERENCE, Choice, choose, must_be_there
 from leukolens.reading.engine import Engine
 from leukolens.reading.familiarity import from_bytes
+from leukolens.reading.inputs import scaled, side_of
 
 LARGEST_BATCH = 32
+CLOSE = 0.03
+"""How far a quick engine's probabilities and distances (as a share of the limit) are trusted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +37,31 @@ class Answers:
     features: NDArray[np.float32] | None
     distance: NDArray[np.float64] | None
 
+    def put(self, places: NDArray[np.int64], others: Answers) -> None:
+        """Has the answers at these places replaced by others, one a place."""
+        self.probabilities[places], self.agreement[places] = others.probabilities, others.agreement
+        for own, other in ((self.features, others.features), (self.distance, others.distance)):
+            if own is not None and other is not None:
+                own[places] = other
+
+
+def close_to_any(said: Answers, judgement: Judgement) -> NDArray[np.bool_]:
+    """(n,): whether so little as a quick engine is out by could change a class, a decision or a set.
+
+    Args:
+        said: By a quick engine.
+        judgement: Whose thresholds count.
+    """
+    ranked = np.sort(said.probabilities, axis=1)
+    close = np.abs(ranked[:, -1] - judgement.accept_above) < CLOSE
+    if ranked.shape[1] > 1:
+        close |= ranked[:, -1] - ranked[:, -2] < 2 * CLOSE
+    if said.distance is not None:
+        for limit in (judgement.usual_within, judgement.unlike_beyond):
+            if limit is not None:
+                close |= np.abs(said.distance / limit - 1) < CLOSE
+    return np.asarray(close, np.bool_)
+
 
 class Classifier:
     """Names framed cells.
@@ -39,16 +69,40 @@ class Classifier:
     Args:
         bundle: What to name them with.
         threads: Threads that one run of the graph may use.
+        engine: What runs it, one of `leukolens.reading.choice.ENGINES`; by default the reference.
 
     Raises:
         BundleError: Where what the bundle knows of learned cells is damaged.
+        EngineError: Where there is no such engine here.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle, threads: int = 1, engine: str = REFERENCE) -> None:
         self.bundle = bundle
         self.classes = tuple(bundle.card.classes)
         self.familiarity = None if bundle.familiarity is None else from_bytes(bundle.familiarity)
         self._engine = Engine(bundle, threads)
+        self._threads, self._wanted = threads, engine
+        self._choice: Choice | None = None
+        self._choosing = threading.Lock()
+        if engine != AUTO:
+            must_be_there(bundle, engine)
+
+    @property
+    def choice(self) -> Choice:
+        """What runs beside the reference; chosen and checked when it is first asked for.
+
+        Raises:
+            BundleError: Where what the bundle carries for the check is damaged.
+        """
+        with self._choosing:
+            if self._choice is None:
+                self._choice = choose(self.bundle, self._wanted, self._threads)
+            return self._choice
+
+    @property
+    def runs_on(self) -> str:
+        """What names the cells, with its version."""
+        return (self.choice.quick or self._engine).words
 
     def probabilities(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Those of `answers`."""
@@ -60,20 +114,30 @@ class Classifier:
         The logits are divided by the card's temperature before the softmax (Guo et al., *On calibration
         of modern neural networks*, ICML 2017). A crop whose best class stays under the card's threshold
         is looked at from as many sides as the card says, and its probabilities are their mean: a smear
-        has no up and down.
+        has no up and down. Where a quick engine runs, all that it leaves close to any threshold is asked of the
+        reference again.
 
         Raises:
             BundleError: Where the bundle's graph cannot run.
         """
+        quick = self.choice.quick
+        if quick is None:
+            return self._said(self._engine, crops)
+        said = self._said(quick, crops)
+        doubtful = np.flatnonzero(close_to_any(said, self.bundle.card.judgement))
+        if len(doubtful):
+            said.put(doubtful, self._said(self._engine, crops[doubtful]))
+        return said
+
+    def _said(self, engine: Engine, crops: NDArray[np.uint8]) -> Answers:
         judgement = self.bundle.card.judgement
-        first, features = self._first(crops)
+        first, features = self._first(engine, crops)
         agreement = np.ones(len(first))
         unsure = np.flatnonzero(first.max(axis=1, initial=0) < judgement.accept_above)
         if judgement.sides > 1 and len(unsure):
-            looks = [
-                first[unsure],
-                *(self._once(side_of(crops[unsure], number)) for number in range(1, judgement.sides)),
-            ]
+            turned = [side_of(crops[unsure], number) for number in range(1, judgement.sides)]
+            others = self._once(engine, np.concatenate(turned))
+            looks = np.concatenate([first[unsure], others]).reshape(judgement.sides, len(unsure), -1)
             first[unsure] = np.mean(looks, axis=0)
             named = np.argmax(looks, axis=2) == first[unsure].argmax(axis=1)
             agreement[unsure] = named.mean(axis=0)
@@ -94,16 +158,18 @@ class Classifier:
         pairs = [self._engine.logits_and_features(scaled(batch)) for batch in _batches(shown)]
         return np.concatenate([features for _, features in pairs])[: len(crops)]
 
-    def _first(self, crops: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
-        if not len(crops) or not self._engine.gives_features:
-            return self._once(crops), None
-        pairs = [self._engine.logits_and_features(scaled(batch)) for batch in _batches(crops)]
+    def _first(
+        self, engine: Engine, crops: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32] | None]:
+        if not len(crops) or not engine.gives_features:
+            return self._once(engine, crops), None
+        pairs = [engine.logits_and_features(scaled(batch)) for batch in _batches(crops)]
         logits, features = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
         return softmax(logits / self.bundle.card.judgement.temperature), features
 
-    def _once(self, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def _once(self, engine: Engine, crops: NDArray[np.uint8]) -> NDArray[np.float64]:
         temperature = self.bundle.card.judgement.temperature
-        answers = [softmax(self._engine.logits(scaled(batch)) / temperature) for batch in _batches(crops)]
+        answers = [softmax(engine.logits(scaled(batch)) / temperature) for batch in _batches(crops)]
         return np.concatenate(answers) if answers else np.zeros((0, len(self.classes)))
 
     def check_activation(self) -> None:
@@ -129,20 +195,6 @@ class Classifier:
 def _batches(crops: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     """Crops in portions that fit a processor's cache."""
     return [crops[at : at + LARGEST_BATCH] for at in range(0, len(crops), LARGEST_BATCH)]
-
-
-def side_of(crops: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
-    """Crops (n, size, size, 3) seen from one of eight sides: quarter turns for 0 to 3, mirrored from 4 on."""
-    mirrored = crops[:, :, ::-1] if number >= 4 else crops
-    return np.ascontiguousarray(np.rot90(mirrored, number % 4, axes=(1, 2)))
-
-
-def scaled(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Crops (n, size, size, 3) as the graph takes them: float32 (n, 3, size, size), value / 127.5 - 1."""
-    values = np.ascontiguousarray(crops.transpose(0, 3, 1, 2)).astype(np.float32)
-    values /= 127.5
-    values -= 1
-    return values
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:

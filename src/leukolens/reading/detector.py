@@ -12,8 +12,8 @@ from leukolens.bundle import Bundle
 from leukolens.imaging.color import WHITE_LEVEL, balance
 from leukolens.imaging.framing import Box
 from leukolens.imaging.nucleus import Slide, slide_of
-from leukolens.reading.classifier import scaled
 from leukolens.reading.engine import FindingEngine
+from leukolens.reading.inputs import scaled
 from leukolens.reading.nuclei import with_nucleus
 from leukolens.reading.peaks import Finds, joined, read_off, suppressed
 

@@ -1,18 +1,15 @@
-"""Runs a bundle's ONNX graphs on the CPU; `adaptation.onnx_segments` alone runs pieces of one elsewhere."""
+"""Runs a bundle's ONNX graphs; `adaptation.onnx_segments` alone runs pieces of one elsewhere."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leukolens.bundle import Bundle
 from leukolens.errors import BundleError
-
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
+from leukolens.reading.runtimes import REFERENCE, Loaded, Runtime
 
 INPUT, LOGITS, ACTIVATION, FEATURES = "crops", "logits", "activation", "features"
 FIELDS, HEAT, SHAPE = "fields", "heat", "shape"
@@ -26,46 +23,45 @@ class _Graph:
     """
 
     def __init__(
-        self, bundle: Bundle, graph: bytes, given: str, needed: tuple[str, ...], threads: int
+        self,
+        bundle: Bundle,
+        graph: bytes,
+        given: str,
+        needed: tuple[str, ...],
+        threads: int,
+        runtime: Runtime = REFERENCE,
     ) -> None:
         self.bundle, self.graph, self.given, self.needed = bundle, graph, given, needed
-        self.threads = threads
-        self._session: InferenceSession | None = None
+        self.threads, self.runtime = threads, runtime
+        self._session: Loaded | None = None
         self._loading = threading.Lock()
 
     def gives(self, output: str) -> bool:
-        return any(given.name == output for given in self._loaded().get_outputs())
+        return output in self._loaded().outputs
 
     def run(self, outputs: list[str], value: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         session = self._loaded()
         try:
-            return [np.asarray(answer) for answer in session.run(outputs, {self.given: value})]
-        # ONNX Runtime's errors have no common public base.
+            return session.run(outputs, self.given, value)
+        # The runtimes' errors have no common public base.
         except Exception as error:
             raise self.misfit(f"its graph cannot run ({_first_line(error)})") from error
 
-    def _loaded(self) -> InferenceSession:
+    def _loaded(self) -> Loaded:
         with self._loading:
             if self._session is None:
                 self._session = self._load()
             return self._session
 
-    def _load(self) -> InferenceSession:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.use_deterministic_compute = True
-        options.log_severity_level = 4
+    def _load(self) -> Loaded:
         try:
-            session = onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
+            session = self.runtime.load(self.graph, self.threads)
         except Exception as error:
             raise self.misfit(f"its graph cannot be loaded ({_first_line(error)})") from error
-        if [given.name for given in session.get_inputs()] != [self.given]:
+        if session.given != (self.given,):
             raise self.misfit(f"its graph's input is not {self.given!r} alone")
         for output in self.needed:
-            if output not in {given.name for given in session.get_outputs()}:
+            if output not in session.outputs:
                 raise self.misfit(f"its graph has no output {output!r}")
         return session
 
@@ -81,11 +77,20 @@ class Engine:
     Args:
         bundle: Whose graph to run.
         threads: Threads that one run may use.
+        runtime: What runs it.
+        graph: Another form of the classifier; None for the bundle's own.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+    def __init__(
+        self, bundle: Bundle, threads: int = 1, runtime: Runtime = REFERENCE, graph: bytes | None = None
+    ) -> None:
         self.bundle = bundle
-        self._graph = _Graph(bundle, bundle.classifier, INPUT, (LOGITS,), threads)
+        self._graph = _Graph(bundle, graph or bundle.classifier, INPUT, (LOGITS,), threads, runtime)
+
+    @property
+    def words(self) -> str:
+        """What runs it, with its version."""
+        return self._graph.runtime.words
 
     def check_activation(self) -> None:
         """Returns where the graph gives class activation maps.
@@ -189,13 +194,6 @@ class FindingEngine:
         if not (np.isfinite(heat).all() and np.isfinite(shape).all()):
             raise self._graph.misfit("its detector answers with no number")
         return heat, shape
-
-
-def runtime() -> str:
-    """What runs the graphs, with its version."""
-    import onnxruntime
-
-    return f"onnxruntime {onnxruntime.__version__}"
 
 
 def _first_line(error: Exception) -> str:

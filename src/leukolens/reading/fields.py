@@ -22,8 +22,8 @@ from leukolens.imaging.nucleus import Slide
 from leukolens.reading.cell import Cell, FieldReading
 from leukolens.reading.classifier import Classifier
 from leukolens.reading.detector import Detector, Found
-from leukolens.reading.engine import runtime
-from leukolens.reading.reader import NO_WHITE_CELL, Source, named, pixels_of, processors
+from leukolens.reading.processor import processors
+from leukolens.reading.reader import NO_WHITE_CELL, Source, named, pixels_of
 from leukolens.reading.verdicts import judged
 
 EDGE_SHARE, EDGE_PIXELS = 0.03, 2
@@ -35,19 +35,30 @@ class FieldReader:
     Args:
         bundle: A bundle or its file; None for the one that ships with the package.
         threads: How many fields are worked on at a time; None for one a processor.
+        engine: What runs the classifier, one of `leukolens.reading.choice.ENGINES`.
 
     Raises:
         BundleError: Where there is no bundle there, it is damaged, or has no detector.
+        EngineError: Where there is no such engine here.
     """
 
-    def __init__(self, bundle: Path | str | Bundle | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: Path | str | Bundle | None = None,
+        threads: int | None = None,
+        engine: str = "auto",
+    ) -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, not {threads}")
         self.bundle = bundle if isinstance(bundle, Bundle) else load(Path(bundle) if bundle else None)
         self.threads = threads or processors()
         self.detector = Detector(self.bundle)
-        self.classifier = Classifier(self.bundle)
-        self.engine = runtime()
+        self.classifier = Classifier(self.bundle, engine=engine)
+
+    @property
+    def engine(self) -> str:
+        """What runs the classifier, with its version."""
+        return self.classifier.runs_on
 
     def read(self, sources: Iterable[Source]) -> Iterator[FieldReading]:
         """One reading a field, in their order; a bad image gives a reading that says why it is bad.

@@ -48,26 +48,28 @@ def with_nucleus(
         white: (3,), the empty ground's colour.
         sure: Score from which a white cell is a measure for the others.
     """
-    densities = np.array([_density(rgb, box, white) for box in white_cells.boxes])
+    densities = _densities(rgb, white_cells.boxes, white)
     surest = densities[white_cells.scores >= sure]
     least = max(FAINTEST, OF_THE_DENSEST * min(float(surest.max(initial=0)), DENSE))
     if len(white_cells) and len(red_cells) >= FEWEST_RED_CELLS:
         asked = red_cells.only(np.argsort(-red_cells.scores, kind="stable")[:MOST_RED_CELLS])
-        usual = float(np.median([_density(rgb, box, white) for box in asked.boxes]))
+        usual = float(np.median(_densities(rgb, asked.boxes, white)))
         least = max(least, OVER_RED_CELLS * usual)
     return np.asarray(densities >= least, np.bool_)
 
 
-def _density(rgb: NDArray[np.uint8], box: NDArray[np.float64], white: NDArray[np.float32]) -> float:
-    """The density of the densest part of a box, as far as it lies in the field."""
+def _densities(
+    rgb: NDArray[np.uint8], boxes: NDArray[np.float64], white: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """The density of the densest part of each box, as far as it lies in the field: (n,)."""
+    if not len(boxes):
+        return np.zeros(0)
     height, width = rgb.shape[:2]
-    x0, y0 = (
-        int(np.clip(np.floor(low), 0, side - 1)) for low, side in zip(box[:2], (width, height), strict=True)
-    )
-    x1, y1 = (
-        int(np.clip(np.ceil(high), low + 1, side))
-        for high, low, side in zip(box[2:], (x0, y0), (width, height), strict=True)
-    )
-    patch = cv2.resize(rgb[y0:y1, x0:x1], (PATCH, PATCH), interpolation=cv2.INTER_AREA)
-    density = nuclear_density(np.asarray(patch, np.uint8), white).ravel()
-    return float(np.partition(density, -DENSEST_PIXELS)[-DENSEST_PIXELS])
+    low = np.clip(np.floor(boxes[:, :2]), 0, (width - 1, height - 1)).astype(np.int64)
+    high = np.clip(np.ceil(boxes[:, 2:]), low + 1, (width, height)).astype(np.int64)
+    patches = [
+        cv2.resize(rgb[y0:y1, x0:x1], (PATCH, PATCH), interpolation=cv2.INTER_AREA)
+        for (x0, y0), (x1, y1) in zip(low.tolist(), high.tolist(), strict=True)
+    ]
+    density = nuclear_density(np.asarray(np.concatenate(patches), np.uint8), white).reshape(len(boxes), -1)
+    return np.partition(density, -DENSEST_PIXELS, axis=1)[:, -DENSEST_PIXELS].astype(np.float64)

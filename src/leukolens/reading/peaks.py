@@ -112,9 +112,13 @@ def suppressed(finds: Finds, overlap: float) -> Finds:
     """
     finds = finds.only(np.lexsort((*finds.boxes.T, finds.kinds, -finds.scores)))
     alive = np.ones(len(finds), np.bool_)
-    for kind in np.unique(finds.kinds):
+    for kind in set(finds.kinds.tolist()):
         places = np.flatnonzero(finds.kinds == kind)
+        if len(places) < 2:
+            continue
         better, lesser = (places[side] for side in _pairs(finds.boxes[places], overlap))
+        if not len(better):
+            continue
         for place, first, last in zip(*_runs(better), strict=True):
             if alive[place]:
                 alive[lesser[first:last]] = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from leukolens.imaging.nucleus import slide_of
 from leukolens.reading.cell import ImageReading
 from leukolens.reading.classifier import Classifier
 from leukolens.reading.detector import Detector
+from leukolens.reading.processor import processors
 from leukolens.reading.verdicts import judged
 
 CHUNK = 16
@@ -40,17 +40,21 @@ class Reader:
     Args:
         bundle: A bundle or its file; None for the one that ships with the package.
         threads: How many images are worked on at a time; None for one a processor.
+        engine: What runs the classifier, one of `leukolens.reading.choice.ENGINES`.
 
     Raises:
         BundleError: Where there is no bundle there, or it is damaged.
+        EngineError: Where there is no such engine here.
     """
 
-    def __init__(self, bundle: Path | str | Bundle | None = None, *, threads: int | None = None) -> None:
+    def __init__(
+        self, bundle: Path | str | Bundle | None = None, *, threads: int | None = None, engine: str = "auto"
+    ) -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, not {threads}")
         self.bundle = bundle if isinstance(bundle, Bundle) else load(Path(bundle) if bundle else None)
         self.threads = threads or processors()
-        self.classifier = Classifier(self.bundle)
+        self.classifier = Classifier(self.bundle, engine=engine)
         self.detector = Detector(self.bundle) if self.bundle.card.finding else None
 
     def identify(self, sources: Iterable[Source]) -> Iterator[ImageReading]:
@@ -137,10 +141,3 @@ def pixels_of(source: Source) -> NDArray[np.uint8]:
         problem = f"is {source.dtype} of shape {source.shape}, not uint8 of shape (height, width, 3)"
         raise ImageError(None, problem, "Convert it to 8-bit RGB")
     return np.ascontiguousarray(source)
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

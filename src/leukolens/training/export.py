@@ -25,6 +25,8 @@ from leukolens.training.judgement import HeldOut, judge, read_judgement
 from leukolens.training.loop import build
 from leukolens.training.normalisation import normalisation_of
 from leukolens.training.onnx_graph import graph_of
+from leukolens.training.quantise import quickened
+from leukolens.training.recipe import Recipe
 from leukolens.training.replay import replay_of
 from leukolens.training.run import Run
 from leukolens.training.session import split
@@ -172,7 +174,26 @@ def export_run(
     card = card.model_copy(update={"judgement": judged, "confusion": confusion})
     familiarity = None if known is None else known.to_bytes()
     replay, normalisation = replay_of(network, teach, recipe), normalisation_of(network)
-    return bundle.save(card, graph, out, familiarity=familiarity, replay=replay, normalisation=normalisation)
+    whole = bundle.unpack(bundle.pack(card, graph, None, familiarity, replay, normalisation), str(out))
+    if network.head == "pool" and not recipe.framing.whole_image:
+        whole = _quickened(whole, teach, shown, recipe)
+    return bundle.save(
+        whole.card, graph, out, None, familiarity, replay, normalisation, whole.quick, whole.vectors
+    )
+
+
+def _quickened(whole: Bundle, teach: Crops, shown: Crops, recipe: Recipe) -> Bundle:
+    taught = _sample(teach, recipe.seed)
+    whence = "those" if recipe.validation.fold is None else f"fold {recipe.validation.fold}"
+    return quickened(
+        whole, _middles(taught, recipe), _middles(shown, recipe), f"{len(shown)} crops of {whence}"
+    )
+
+
+def _middles(crops: Crops, recipe: Recipe) -> NDArray[np.uint8]:
+    """Crops as reading frames them, uint8 (n, size, size, 3)."""
+    views = centre(torch.from_numpy(crops.pixels), recipe.framing.size, recipe.augment.margin)
+    return ((views + 1) * 127.5).round().byte().permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def _sample(crops: Crops, seed: int) -> Crops:

@@ -18,8 +18,8 @@ from leukolens.errors import TrainingError
 from leukolens.evaluation.calibration import accept_threshold, fit_temperature, softmax
 from leukolens.evaluation.counted import counted
 from leukolens.evaluation.predictions import Predictions
-from leukolens.reading.classifier import side_of
 from leukolens.reading.conformal import set_thresholds
+from leukolens.reading.inputs import side_of
 from leukolens.taxonomy import cell_class
 from leukolens.training.augment import centre
 from leukolens.training.checkpoint import write_atomically

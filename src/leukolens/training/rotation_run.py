@@ -24,6 +24,7 @@ from leukolens.evaluation.official_test import HELD_OUT_PREFIX, Variant, fields_
 from leukolens.evaluation.trust import calibration_measures
 from leukolens.evaluation.unseen_answers import Asked
 from leukolens.evaluation.unseen_labs import restricted as of_those_that_count
+from leukolens.reading.choice import REFERENCE
 from leukolens.reading.reader import Reader
 from leukolens.training.checkpoint import write_atomically
 from leukolens.training.crops import Progress
@@ -106,7 +107,7 @@ def run_rotation(
         commit=ledger.code_commit(),
         card=bundle.card,
         bundle_sha256=bundle.sha256,
-        answers=answering.ask(Reader(bundle), samples, dataset.root, heard.asking),
+        answers=answering.ask(Reader(bundle, engine=REFERENCE), samples, dataset.root, heard.asking),
     )
     if rotation.outer is None:
         _enter(asked, dataset, ledger_path)

@@ -149,7 +149,7 @@ def with_detector(given: Bundle, graph: bytes, finding: Finding) -> Bundle:
 
 def _beside(given: Bundle) -> tuple[bytes | None, ...]:
     """The bundle's members beside its graphs, which a detector leaves as they are."""
-    return given.familiarity, given.replay, given.normalisation
+    return given.familiarity, given.replay, given.normalisation, given.quick, given.vectors
 
 
 def check(network: Detector, engine: FindingEngine) -> float:
