@@ -118,7 +118,7 @@ def laid_out(samples: Sequence[Sample], root: Path, *, labelled: bool) -> Path:
 
 def answers(bundle: Bundle, samples: Sequence[Sample], classes: Sequence[str], root: Path) -> Predictions:
     """Answers restricted to the laboratory's classes, an image without a cell wrong."""
-    given = ask(Reader(bundle, threads=2), samples, root).predictions
+    given = ask(Reader(bundle, threads=2, engine="onnxruntime"), samples, root).predictions
     return given.restricted(in_order(set(classes)))
 
 
@@ -149,7 +149,7 @@ def one_draw(
     with TemporaryDirectory(prefix="leukolens-") as scratch:
         folder = laid_out(drawn.taught, Path(scratch) / "lab", labelled=way is not without_labels)
         out, refused = Path(scratch) / "own.leukolens", ""
-        reader = Reader(bundle, threads=2)
+        reader = Reader(bundle, threads=2, engine="onnxruntime")
         started, spent = time.perf_counter(), time.process_time()
         try:
             own = way(reader, folder, out, seed).bundle

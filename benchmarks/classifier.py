@@ -1,4 +1,4 @@
-"""The classifier alone on one thread: torch eager beside every engine, and the share of the machine's matrix rate.
+"""The classifier alone on one processor: torch eager beside every engine, and the share of the machine's matrix rate.
 
 Run with `python benchmarks/classifier.py [--json]`. All sides answer the same 32 crops in turn, and the
 median of their times counts. The matrix rate is that of numpy's float32 product of two square matrices.
@@ -75,6 +75,8 @@ def sides(bundle: Any) -> dict[str, Callable[[np.ndarray], Any]]:
 
 def main() -> None:
     """Measures and prints, as a table or as JSON."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # OpenVINO takes all that it may
     bundle = load()
     side, classes = bundle.card.framing.size, len(bundle.card.classes)
     rng = np.random.default_rng(0)

@@ -204,7 +204,7 @@ def entered(rows: list[Figure], bundle: Bundle, dataset: str, split: str, out: P
 def named(bundle: Bundle, fields: list[Labelled], root: Path) -> Figure:
     """Fields of one known subtype: is each found cell, cut ones too, given that name?"""
     labels = {sample.path: sample.label for sample in Bccd(root / "bccd").samples("test")}
-    reader = FieldReader(bundle)
+    reader = FieldReader(bundle, engine="onnxruntime")
     four = ("neutrophil", "eosinophil", "lymphocyte", "monocyte")
     right: list[tuple[str, int, int]] = []
     for field in fields:

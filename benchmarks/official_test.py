@@ -37,7 +37,7 @@ def measured(bundle: Bundle, split: str, root: Path, out: Path) -> Evaluation:
     dataset = open_dataset("blood-cells", root)
     out.mkdir(parents=True, exist_ok=True)
     evaluation = evaluate(
-        Reader(bundle),
+        Reader(bundle, engine="onnxruntime"),
         dataset,
         split,
         command=shlex.join(["python", *sys.argv]),
