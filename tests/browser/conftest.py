@@ -23,6 +23,7 @@ from leukolens.server.store.database import Database
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 NAME, PASSWORD = "reviewer", "a fine smear on glass"
+ADMINISTRATOR = "administrator"
 PATIENCE = 60_000  # milliseconds: a laptop that trains beside it is slow
 CLASSES = ("neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte")
 
@@ -57,6 +58,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     database = Database(settings.url)
     with database.writing() as session:
         users.create(session, SERVER, NAME, "Rita Reviewer", "reviewer", PASSWORD)
+        users.create(session, SERVER, ADMINISTRATOR, "Ada Administrator", "administrator", PASSWORD)
     database.close()
     port = running.servers[0].sockets[0].getsockname()[1]
     yield f"http://127.0.0.1:{port}"
@@ -73,17 +75,30 @@ def complaints() -> list[str]:
 @pytest.fixture(scope="module")
 def signed_in(chromium: Any, server: str) -> Iterator[Any]:
     """A browser in which the reviewer is signed in."""
+    context = entered(chromium, server, NAME)
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def administrator(chromium: Any, server: str) -> Iterator[Any]:
+    """A browser in which the administrator is."""
+    context = entered(chromium, server, ADMINISTRATOR)
+    yield context
+    context.close()
+
+
+def entered(chromium: Any, server: str, name: str) -> Any:
     context = chromium.new_context(viewport={"width": 1280, "height": 800}, base_url=server, locale="en-GB")
     context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.goto("/login")
-    page.fill("#name", NAME)
+    page.fill("#name", name)
     page.fill("#password", PASSWORD)
     page.click("main button[type=submit]")
     page.wait_for_selector("#identifier")
     page.close()
-    yield context
-    context.close()
+    return context
 
 
 @pytest.fixture
@@ -115,7 +130,8 @@ def make_sample(signed_in: Any) -> Callable[[str, list[Path]], str]:
         page = signed_in.new_page()
         page.goto("/")
         page.fill("#identifier", identifier)
-        page.click(".card button[type=submit]")
+        with page.expect_navigation():  # until its script listens
+            page.click(".card button[type=submit]")
         page.set_input_files("#files", [str(path) for path in fields])
         page.wait_for_selector("#progress a.primary")  # without reloading
         address = str(page.url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,24 @@ from typer.testing import CliRunner, Result
 
 import leukolens
 from leukolens.cli.main import app
+from leukolens.differential.counts import Differential, Tally
+from leukolens.report.sample import Origin, SampleReport
 from leukolens.server.actor import SERVER
 from leukolens.server.settings import Settings
+from leukolens.server.signing.document import digest, digest_of, document
 from leukolens.server.store import trail
 from leukolens.server.store.columns import now
 from leukolens.server.store.database import Database
 from leukolens.server.store.migrate import migrate
 from leukolens.server.store.tables import BundleFile, Report, Sample, TrailEntry, User
+
+REPORT = SampleReport(
+    "3F7KQ2AB",
+    (),
+    Differential(Tally({"neutrophil": 3}, 0, 0, 0, 0, 0), (), None, None, None, "", ()),
+    (),
+    Origin("1", "tiny", "b" * 64, "engine", ()),
+)
 
 
 @pytest.fixture
@@ -33,7 +45,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
         session.add(Sample(id=1, key="3F7KQ2AB", bundle_sha256="b" * 64))
         session.flush()
         trail.append(session, SERVER, "create", "sample 3F7KQ2AB")
-        signed = trail.append(session, SERVER, "sign", "sample 3F7KQ2AB").hash
+        told = {"sha256": digest(REPORT)}
+        signed = trail.append(session, SERVER, "sign", "sample 3F7KQ2AB", after=told).hash
         session.add(
             Report(
                 sample_id=1,
@@ -42,7 +55,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
                 signed_by=1,
                 signed_at=now(),
                 trail_hash=signed,
-                document={},
+                document=document(REPORT),
             )
         )
         trail.append(session, SERVER, "reopen", "sample 3F7KQ2AB")
@@ -83,6 +96,36 @@ def test_a_changed_entry(tmp_path: Path, database: Database) -> None:
     assert ended.stderr.startswith("the audit trail does not hold (1 found; first: entry 1 is not")
     assert ended.stderr.count("\n") == 1
     assert json.loads(verify(tmp_path, "--json").stdout)["problems"] == ["entry 1 is not what was written"]
+
+
+def test_a_signed_report_that_was_changed(tmp_path: Path, database: Database) -> None:
+    other = replace(
+        REPORT, differential=replace(REPORT.differential, tally=Tally({"monocyte": 3}, 0, 0, 0, 0, 0))
+    )
+    for forged in (document(other), {}, {"schema": "leukolens.report/1"}):
+        with database.writing() as session:
+            session.execute(update(Report).values(document=forged))
+        ended = verify(tmp_path)
+        assert (ended.exit_code, ended.stdout) == (
+            1, "report 1 of sample 3F7KQ2AB is not what was signed\n",
+        )  # fmt: skip
+        assert "Keep this database as it is" in ended.stderr
+
+
+def test_a_report_of_an_earlier_version_that_knew_less_still_holds(
+    tmp_path: Path, database: Database
+) -> None:
+    earlier = document(REPORT)
+    del earlier["report"]["batch"]
+    with database.writing() as session:
+        entry = trail.append(session, SERVER, "sign", "sample 3F7KQ2AB", after={"sha256": digest_of(earlier)})
+        session.add(
+            Report(
+                sample_id=1, version=2, status="amended", signed_by=1, signed_at=now(), trail_hash=entry.hash,
+                document=earlier,
+            )
+        )  # fmt: skip
+    assert verify(tmp_path).exit_code == 0
 
 
 def test_an_end_that_was_cut_up_to_a_signed_report(tmp_path: Path, database: Database) -> None:

@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from leukolens.bundle import Bundle, Framing
 from leukolens.datasets.synthetic import draw_single
 from leukolens.errors import BundleError, ImageError
-from leukolens.imaging.framing import Box, frame
-from leukolens.reading.classifier import scaled
+from leukolens.imaging.framing import Box, frame, frame_within
+from leukolens.imaging.nucleus import slide_of
+from leukolens.reading.classifier import Classifier
 from leukolens.reading.engine import Engine
-from leukolens.reading.explain import Explanation, explain, overlaid, picture
+from leukolens.reading.explain import Explanation, explain, explain_in_field, overlaid, picture, veil
+from leukolens.reading.inputs import scaled
 from leukolens.reading.reader import Reader
 from leukolens.taxonomy import CLASS_KEYS, cell_class
 
@@ -80,6 +83,32 @@ def test_a_box_over_the_edge_keeps_its_evidence_in_place() -> None:
     assert shown[18, 18].tolist() != [100, 100, 100]
     assert shown[18, 18, 2] > shown[18, 18, 0]  # the blue corner is the one inside
     assert np.array_equal(overlaid(rgb, Explanation(Box(50, 50, 90, 90), "monocyte", evidence)), rgb)
+
+
+@pytest.mark.parametrize("label", [None, "monocyte"])
+def test_in_a_field_the_evidence_is_of_the_cell_as_it_was_framed_there(
+    make_bundle: MakeBundle, label: str | None
+) -> None:
+    bundle = make_bundle(framing=Framing(size=32))
+    field = draw_single(np.random.default_rng(11), "neutrophil").rgb
+    box = Box(90, 60, 220, 190)
+    crop, square = frame_within(field, box, bundle.card.framing, slide_of(field))
+    logits = Engine(bundle).logits(scaled(crop[None]))[0]
+    explanation = explain_in_field(Classifier(bundle), field, box, label)
+    index = int(logits.argmax()) if label is None else CLASS_KEYS.index(label)
+    assert (explanation.box, explanation.label) == (square, CLASS_KEYS[index])
+    assert explanation.evidence.mean() + BIAS == pytest.approx(logits[index], abs=1e-5)
+
+
+def test_a_veil_laid_over_the_square_is_what_is_shown_otherwise() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    evidence = np.random.default_rng(1).normal(size=(5, 5)).astype(np.float32)
+    explanation = Explanation(Box(0, 0, 40, 40), "monocyte", evidence)
+    laid = Image.alpha_composite(Image.fromarray(rgb).convert("RGBA"), Image.fromarray(veil(explanation, 40)))
+    shown = overlaid(rgb, explanation).astype(int)
+    assert np.abs(np.asarray(laid.convert("RGB")).astype(int) - shown).max() <= 2
+    nothing = veil(Explanation(Box(0, 0, 8, 8), "monocyte", np.zeros((4, 4), np.float32)), 8)
+    assert (nothing[..., 3] == 0).all()
 
 
 def test_no_evidence_shows_nothing() -> None:

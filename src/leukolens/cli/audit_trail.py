@@ -25,12 +25,13 @@ def verify(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")] = False,
 ) -> None:
-    """Checks every entry of the audit trail, and that what signed reports say of it is there."""
+    """Checks every entry of the audit trail, that what signed reports say of it is there, and those reports."""
     import json
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from leukolens import __version__
     from leukolens.errors import ServerError
+    from leukolens.server.signing.sign import altered
     from leukolens.server.store import trail
     from leukolens.server.store.known import on_reports
 
@@ -38,6 +39,7 @@ def verify(
     with there(folder, database) as found, found.reading() as session:
         signed = on_reports(session)
         verified = trail.verify(session, (*signed, *printed))
+        verified = replace(verified, problems=(*verified.problems, *altered(session)))
     if as_json:
         document = {"schema": "leukolens.trail/1", "leukolens": __version__, **asdict(verified)}
         typer.echo(json.dumps({**document, "reports": len(signed) + len(printed)}, indent=2))

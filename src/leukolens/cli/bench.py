@@ -59,7 +59,7 @@ def _show(found: dict[str, Any]) -> None:
     for stage in found["stages"]:
         stages.add_row(stage["stage"], f"{stage['ms']:.2f}", f"{100 * stage['share']:.0f} %")
     console.print(stages)
-    engines = Table("engine", "crops a second, one thread", "")
+    engines = Table("engine", "crops a second", "")
     for row in found["engines"]:
         rate = row["crops_a_second"]
         engines.add_row(row["engine"], "" if rate is None else f"{rate:.0f}", row["note"])

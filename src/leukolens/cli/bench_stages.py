@@ -167,7 +167,7 @@ def peak_megabytes() -> float | None:
 
 
 def engines(reader: Reader, crops: NDArray[np.uint8]) -> list[dict[str, Any]]:
-    """Every engine that can be had here: crops a second on one thread, alone with the network.
+    """Every engine that can be had here: crops a second by the network alone, one portion after the other.
 
     Args:
         reader: Whose bundle to run.

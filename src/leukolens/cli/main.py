@@ -23,6 +23,7 @@ from leukolens.cli.evaluate import evaluate
 from leukolens.cli.export import export
 from leukolens.cli.identify import identify
 from leukolens.cli.read import read
+from leukolens.cli.retention import retention
 from leukolens.cli.serve import serve
 from leukolens.cli.train import train
 
@@ -67,6 +68,7 @@ app.command()(serve)
 app.add_typer(user.app, name="user")
 app.command()(backup)
 app.command()(restore)
+app.command()(retention)
 app.add_typer(audit_trail.app, name="audit-trail")
 
 

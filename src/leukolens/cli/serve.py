@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PORT = 8000
 SECRET = "LEUKOLENS_WEBHOOK_SECRET"
 BACKLOG = 2048
+BLIND = 0.05
 ENDS_WITHIN = 10
 """Seconds that requests in hand have when the server is to end."""
 
@@ -45,6 +46,33 @@ def serve(
     secure: Annotated[
         bool, typer.Option("--secure", help="Browsers come by TLS, through a proxy on this machine.")
     ] = False,
+    watch: Annotated[
+        Path | None,
+        typer.Option(
+            "--watch",
+            metavar="DIR",
+            help="Folders in this one become samples: their names, or barcode.txt in them, are the identifiers.",
+        ),
+    ] = None,
+    keep_days: Annotated[
+        int | None,
+        typer.Option(
+            "--keep-days",
+            metavar="N",
+            min=1,
+            help="Delete samples that were created, and last signed, so many days ago; none by default.",
+        ),
+    ] = None,
+    blind: Annotated[
+        float,
+        typer.Option(
+            "--blind",
+            metavar="SHARE",
+            min=0,
+            max=0.5,
+            help="Share of the cells that are named with the machine's answer hidden; 0 for none.",
+        ),
+    ] = BLIND,
     webhook: Annotated[
         str | None,
         typer.Option(
@@ -69,6 +97,9 @@ def serve(
         host,
         port,
         secure,
+        watch=watch,
+        keep_days=keep_days,
+        blind=blind,
         webhook_url=webhook,
         webhook_secret=os.environ.get(SECRET),
     )

@@ -69,8 +69,14 @@ def check(distances: Iterable[float], judgement: Judgement) -> BatchCheck | None
         judgement: The bundle's.
     """
     known = list(distances)
-    if judgement.usual_within is None or judgement.outside_share is None or len(known) < FEWEST_CELLS:
+    within = judgement.usual_within
+    outside = 0 if within is None else sum(distance > within for distance in known)
+    return check_counted(outside, len(known), judgement)
+
+
+def check_counted(outside: int, cells: int, judgement: Judgement) -> BatchCheck | None:
+    """The same, where it is known how many of the cells lie outside."""
+    if judgement.usual_within is None or judgement.outside_share is None or cells < FEWEST_CELLS:
         return None
-    outside = sum(distance > judgement.usual_within for distance in known)
-    least, _ = exact_limits(outside, len(known), level=LEVEL)
-    return BatchCheck(len(known), outside, judgement.outside_share, least > judgement.outside_share)
+    least, _ = exact_limits(outside, cells, level=LEVEL)
+    return BatchCheck(cells, outside, judgement.outside_share, least > judgement.outside_share)

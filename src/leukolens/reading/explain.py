@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from leukolens.imaging.framing import Box
+from leukolens.imaging.framing import Box, frame_within
+from leukolens.imaging.nucleus import slide_of
 from leukolens.reading.cell import Cell
+from leukolens.reading.classifier import Classifier
 from leukolens.reading.reader import Reader, Source, pixels_of
 from leukolens.reading.trust import percent
 from leukolens.taxonomy import cell_class
@@ -49,11 +51,29 @@ def explain(reader: Reader, source: Source, label: str | None = None) -> Explana
         ImageError: Where the image cannot be read.
         BundleError: Where the bundle's graph gives no activation maps.
     """
-    classifier = reader.classifier
     found = reader.frame(pixels_of(source))
-    if found is None:
-        return None
-    crop, box = found
+    return None if found is None else _explained(reader.classifier, *found, label)
+
+
+def explain_in_field(
+    classifier: Classifier, rgb: NDArray[np.uint8], found: Box, label: str | None = None
+) -> Explanation:
+    """The evidence for a class in a cell whose place in a field is known.
+
+    Args:
+        classifier: Whose bundle answers.
+        rgb: (h, w, 3), the field.
+        found: The cell, in its pixels.
+        label: A class key of the bundle; None for the most probable.
+
+    Raises:
+        BundleError: Where the bundle's graph gives no activation maps.
+    """
+    framed = frame_within(rgb, found, classifier.bundle.card.framing, slide_of(rgb))
+    return _explained(classifier, *framed, label)
+
+
+def _explained(classifier: Classifier, crop: NDArray[np.uint8], box: Box, label: str | None) -> Explanation:
     probabilities, maps = classifier.activation(crop)
     index = int(probabilities.argmax()) if label is None else classifier.classes.index(label)
     return Explanation(box, classifier.classes[index], maps[index])
@@ -92,6 +112,16 @@ def overlaid(rgb: NDArray[np.uint8], explanation: Explanation) -> NDArray[np.uin
     piece = result[inside.y0 : inside.y1, inside.x0 : inside.x1]
     piece[...] = np.rint(piece * (1 - opacity) + colour * opacity).astype(np.uint8)
     return result
+
+
+def veil(explanation: Explanation, side: int) -> NDArray[np.uint8]:
+    """The evidence alone, to be laid over the box by whoever shows it: uint8 (side, side, 4), RGBA."""
+    square = Box(0, 0, side, side)
+    strongest = float(np.abs(explanation.evidence).max())
+    evidence = _over_box(explanation.evidence / (strongest or 1.0), square, square)[..., None]
+    colour = np.where(evidence > 0, np.array(FOR, np.uint8), np.array(AGAINST, np.uint8))
+    opacity = np.rint(255 * STRONGEST * np.abs(evidence)).astype(np.uint8)
+    return np.concatenate([colour, opacity], axis=2)
 
 
 def _over_box(evidence: NDArray[np.float32], box: Box, inside: Box) -> NDArray[np.float32]:

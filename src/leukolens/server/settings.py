@@ -44,6 +44,9 @@ class Settings:
         port: Port; 0 for any free one.
         secure: Whether browsers reach it by TLS, through a proxy; cookies are then *Secure*.
         session_hours: After which a person has to sign in again.
+        watch: A folder whose folders become samples; None for none.
+        keep_days: Age in days from which samples are deleted; None for never.
+        blind: Share of the cells, from 0 to 1, that are named with the machine's answer hidden; 0 for none.
         webhook_url: Where signed reports are announced; None for nowhere.
         webhook_secret: What the announcements are signed with.
         limits: What a client may ask for.
@@ -56,6 +59,9 @@ class Settings:
     port: int = 8000
     secure: bool = False
     session_hours: float = 12.0
+    watch: Path | None = None
+    keep_days: int | None = None
+    blind: float = 0.0
     webhook_url: str | None = None
     webhook_secret: str | None = field(default=None, repr=False)
     limits: Limits = Limits()

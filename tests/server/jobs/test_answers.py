@@ -11,7 +11,17 @@ import pytest
 from leukolens.imaging.framing import Box
 from leukolens.reading.cell import Cell, FieldReading
 from leukolens.report.field_entries import field_entry
-from leukolens.server.jobs.answers import Picture, ReadingFailedError, answer_of, picture_of, words
+from leukolens.server.jobs.answers import (
+    Evidence,
+    Picture,
+    ReadingFailedError,
+    View,
+    answer_of,
+    evidence_of,
+    picture_of,
+    view_of,
+    words,
+)
 
 JPEG = b"\xff\xd8\xff\xe0 and so on"
 CELL = Cell(Box(1, 2, 30, 40), {"neutrophil": 0.75, "monocyte": 0.25}, "accept", "")
@@ -140,3 +150,35 @@ def test_a_field_is_no_picture_and_a_picture_no_field() -> None:
         picture_of(json.dumps(said()).encode())
     with pytest.raises(ReadingFailedError, match="no sensible answer"):
         answer_of(cut_out())
+
+
+PNG = b"\x89PNG\r\n\x1a\n and so on"
+
+
+def told(kind: str, **other: Any) -> bytes:
+    known: dict[str, Any] = {"image_sha256": "a" * 64, "view": base64.b64encode(JPEG).decode()}
+    if kind == "evidence":
+        known = {"image_sha256": "a" * 64, "veil": base64.b64encode(PNG).decode(), "square": [-5, 0, 35, 40]}
+    return json.dumps(known | other).encode()
+
+
+def test_a_sensible_view_and_sensible_evidence_are_taken_as_they_are() -> None:
+    assert view_of(told("view")) == View(JPEG, "a" * 64)
+    assert evidence_of(told("evidence")) == Evidence(PNG, (-5, 0, 35, 40), "a" * 64)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoilt"),
+    [
+        ("view", {"view": base64.b64encode(PNG).decode()}), ("view", {"view": "?"}), ("view", {"image_sha256": ""}),
+        ("evidence", {"veil": base64.b64encode(JPEG).decode()}),
+        ("evidence", {"veil": base64.b64encode(PNG + b"\0" * 600_000).decode()}),
+        ("evidence", {"square": [0, 0, 0, 40]}), ("evidence", {"square": [0, 0, 40]}),
+        ("evidence", {"square": [0, 0, 40, 1e9]}), ("evidence", {"square": [0, 0, 40, 2**40]}),
+        ("evidence", {"square": [True, 0, 40, 40]}), ("evidence", {"image_sha256": None}),
+    ],
+)  # fmt: skip
+def test_a_view_or_evidence_that_makes_no_sense_is_not_believed(kind: str, spoilt: dict[str, Any]) -> None:
+    understood: Callable[[bytes], Any] = view_of if kind == "view" else evidence_of
+    with pytest.raises(ReadingFailedError, match="no sensible answer"):
+        understood(told(kind, **spoilt))

@@ -24,6 +24,7 @@ from leukolens.server.settings import Settings
 from leukolens.server.store.database import Database
 from leukolens.server.store.files import Files
 from leukolens.server.store.tables import Cell, Crop, Field, Job
+from leukolens.server.store.views import Views
 
 Fields = Callable[[], list[Field]]
 Until = Callable[[Callable[[], bool]], None]
@@ -192,11 +193,14 @@ def test_deleting_a_sample_removes_the_images_that_no_other_sample_uses(
     running = begun()
     until(ended(fields))
     own, shared = fields()[0].image_sha256, fields()[1].image_sha256
+    views = Views(files)
+    for image in (own, shared):
+        views.put(image, "view.jpg", b"a view")
     with database.writing() as session:
         samples.delete(session, people.reviewer, samples.find(session, key), "kept long enough")
     running.wake()
     until(lambda: jobs(database)[-1] == ("erase", "done"))
-    assert list(files.all()) == [shared]
+    assert list(files.all()) == views.all() == [shared]
     assert not files.path(own).exists()
     # Sent once more, to the other sample, it is there again.
     receive(database, files, people.reader, other, [Upload("", BytesIO(smears[0]))], settings.limits)

@@ -89,6 +89,16 @@ def test_a_reading_is_written_whole(database: Database, job: int) -> None:
         )
 
 
+@pytest.mark.parametrize(("share", "blind"), [(0.0, [False, False]), (1.0, [False, True])])
+def test_a_share_of_the_cells_that_no_edge_cuts_is_to_be_named_blind(
+    database: Database, job: int, share: float, blind: list[bool]
+) -> None:
+    with database.writing() as session:
+        assert write(session, job, ANSWER, blind=share)
+    with database.reading() as session:
+        assert session.scalars(select(tables.Cell.blind).order_by(tables.Cell.id)).all() == blind
+
+
 def test_a_field_that_was_read_is_not_written_twice(database: Database, job: int) -> None:
     assert written(database, job)
     assert not written(database, job)

@@ -42,10 +42,10 @@ def test_several_cells_at_once_are_marked_as_a_group_and_one_cell_named_later_is
     with bench.writing() as (session, sample):
         labels.label(session, bench.people.reader, sample, ids, "eosinophil")
     with bench.writing() as (session, sample):
-        labels.label(session, bench.people.reader, sample, [ids[0]], "neutrophil", blind=True)
+        labels.label(session, bench.people.reader, sample, [ids[0]], "neutrophil")
     with bench.reading() as (session, _):
         told = session.execute(select(Answer.grouped, Answer.blind).order_by(Answer.cell_id)).all()
-    assert list(map(tuple, told)) == [(False, True), (True, False), (True, False)]
+    assert list(map(tuple, told)) == [(False, False), (True, False), (True, False)]
 
 
 def test_a_cell_given_twice_is_one(bench: Any, ids: list[int]) -> None:
@@ -60,12 +60,12 @@ def test_the_trail_has_one_entry_a_call_with_every_cell_before_and_after(bench: 
     with bench.writing() as (session, sample):
         labels.label(session, bench.people.reader, sample, ids[:1], "band")
     with bench.writing() as (session, sample):
-        labels.label(session, bench.people.reviewer, sample, ids[:2], "unsure", blind=True)
+        labels.label(session, bench.people.reviewer, sample, ids[:2], "unsure")
     first, second = bench.trail()
     assert first.before == {"turn": 1, "cells": {str(ids[0]): None}}
     assert first.after == {"turn": 1, "cells": {str(ids[0]): "band"}}
     assert second.before == {"turn": 1, "cells": {str(ids[0]): "band", str(ids[1]): None}}
-    assert second.after == {"turn": 1, "cells": dict.fromkeys(map(str, ids[:2]), "unsure"), "blind": True}
+    assert second.after == {"turn": 1, "cells": dict.fromkeys(map(str, ids[:2]), "unsure")}
     assert [(entry.actor, entry.action, entry.subject) for entry in (first, second)] == [
         ("reader", "label", "sample SAMPLE22"),
         ("reviewer", "label", "sample SAMPLE22"),

@@ -17,7 +17,7 @@ from leukolens.imaging.framing import Box
 from leukolens.reading.batch_check import BatchCheck
 from leukolens.reading.cell import Cell, FieldReading
 from leukolens.report.sample import Origin, Review, SampleReport
-from leukolens.server.signing.document import digest, document, report_of
+from leukolens.server.signing.document import digest, digest_of, document, report_of
 
 TIE = {"neutrophil": 0.4, "eosinophil": 0.1 + 0.2, "basophil": 0.3 - 1e-17}
 
@@ -126,3 +126,17 @@ def test_the_digest_is_of_all_but_the_hash_of_the_trail(report: SampleReport) ->
     assert digest(report) == digest(replace(report, review=replace(report.review, trail_hash="e" * 64)))
     assert digest(report) != digest(replace(report, review=replace(report.review, changed=2)))
     assert digest(report) != digest(replace(report, name="OTHER"))
+
+
+def test_the_digest_of_a_kept_report_stays_when_a_later_version_knows_more(report: SampleReport) -> None:
+    kept = document(report)
+    assert digest_of(kept) == digest(report)
+    signed = replace(report, review=replace(report.review, trail_hash="e" * 64))  # type: ignore[type-var]
+    assert digest_of(document(signed)) == digest(report)
+    earlier = json.loads(json.dumps(kept))
+    del earlier["report"]["batch"]  # as if it had not been there yet
+    assert digest_of(earlier) != digest_of(kept)
+    assert digest_of(earlier) != digest(report_of(earlier))
+    for damaged in ({}, {"report": None}, {"report": {"review": []}}):
+        with pytest.raises(ServerError, match="damaged"):
+            digest_of(damaged)

@@ -14,7 +14,7 @@ from leukolens.errors import Conflict, Missing, Refused, Unfit
 from leukolens.server.actor import SERVER
 from leukolens.server.review.labels import label
 from leukolens.server.signing.document import report_of
-from leukolens.server.signing.sign import is_unchanged, obstacles, reopen, sign, version, versions
+from leukolens.server.signing.sign import altered, is_unchanged, obstacles, reopen, sign, version, versions
 from leukolens.server.store import trail
 from leukolens.server.store.known import on_reports
 from leukolens.server.store.tables import Field, Job, Reading, Report
@@ -70,11 +70,13 @@ class TestSigning:
         with named.writing() as (session, sample):
             (row,) = versions(session, sample)
             assert is_unchanged(session, row)
+            assert altered(session) == ()
             forged = json.loads(json.dumps(row.document))
             forged["report"]["review"]["changed"] = 0
             row.document = forged
             session.flush()
             assert not is_unchanged(session, row)
+            assert altered(session) == ("report 1 of sample SAMPLE22 is not what was signed",)
 
     def test_a_signed_sample_cannot_be_labelled_nor_signed_again(self, named: Any) -> None:
         named.sign()

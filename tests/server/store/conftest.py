@@ -1,14 +1,7 @@
-"""Both kinds of database, empty; PostgreSQL as a server of the tests' own, run by somebody without rights."""
+"""Both kinds of database, empty."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import subprocess
-import tempfile
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from functools import cache
 from io import BytesIO
@@ -16,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, make_url, select, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import select
 
 from leukolens.server.actor import Actor
 from leukolens.server.store import trail
@@ -28,9 +20,12 @@ from leukolens.server.store.files import Files
 from leukolens.server.store.migrate import migrate
 from leukolens.server.store.tables import (
     Act,
+    Activation,
+    Adaptation,
     Answer,
     Attempt,
     Base,
+    BlindAnswer,
     BundleFile,
     Cell,
     Comment,
@@ -39,6 +34,8 @@ from leukolens.server.store.tables import (
     Identity,
     Image,
     Job,
+    LearningCell,
+    LearningSet,
     Login,
     Reading,
     Report,
@@ -51,79 +48,6 @@ KINDS = ("sqlite", "postgresql")
 IMAGES = (b"first field", b"second field", b"")
 BUNDLE = b"a bundle"
 MakeDatabase = Callable[[str], Database]
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """URL of a running server, without a database's name."""
-    programs = shutil.which("initdb"), shutil.which("postgres")
-    if None in programs:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(
-            "PostgreSQL's initdb and postgres are not on the PATH"
-        )
-    initdb, postgres = programs
-    folder = Path(tempfile.mkdtemp(prefix="leukolens-postgresql-"))
-    data = folder / "data"
-    as_whom: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    if os.geteuid() == 0:
-        shutil.chown(folder, "nobody")
-        as_whom["user"] = "nobody"
-    try:
-        subprocess.run(
-            [str(initdb), "-D", data, "-U", "tests", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"],
-            check=True,
-            **as_whom,
-        )
-        server = subprocess.Popen(
-            [str(postgres), "-D", data, "-k", folder, "-h", "", "-F", "-c", "max_connections=40"], **as_whom
-        )
-        try:
-            url = "postgresql+psycopg://tests@/{}?host=" + str(folder)
-            _wait_for(url.format("postgres"), server)
-            yield url
-        finally:
-            server.send_signal(signal.SIGINT)  # at once, whoever is still connected
-            server.wait(30)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    engine = create_engine(url)
-    for _ in range(300):
-        assert server.poll() is None, "PostgreSQL ended"
-        try:
-            engine.connect().close()
-        except OperationalError:
-            time.sleep(0.1)
-        else:
-            engine.dispose()
-            return
-    raise AssertionError("PostgreSQL does not answer")
-
-
-@pytest.fixture(scope="session")
-def new_url(
-    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Callable[[str, str | None], str]:
-    """URL of a new database of a kind: empty, or a copy of the one at another URL, which nobody is connected to."""
-
-    def make(kind: str, original: str | None = None) -> str:
-        name = f"d{uuid.uuid4().hex}"
-        if kind == "sqlite":
-            path = tmp_path_factory.mktemp("sqlite") / f"{name}.sqlite"
-            if original:
-                shutil.copy(str(make_url(original).database), path)
-            return f"sqlite:///{path}"
-        server = request.getfixturevalue("postgresql")
-        engine = create_engine(server.format("postgres"), isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            template = f"TEMPLATE {make_url(original).database}" if original else ""
-            connection.execute(text(f"CREATE DATABASE {name} {template}"))
-        engine.dispose()
-        return str(server.format(name))
-
-    return make
 
 
 @pytest.fixture(scope="session")
@@ -214,15 +138,32 @@ def fill(database: Database, files: Files, folder: Path) -> None:
             Cell(
                 id=900, sample_id=7, field_id=1, x0=-3, y0=0, x1=5, y1=9, machine_class="monocyte",
                 probability=1 / 3, probabilities={"monocyte": 1 / 3, "other": 5e-324}, decision="accept",
-                class_set=["monocyte"], distance=1e300,
+                class_set=["monocyte"], distance=1e300, blind=True,
             )
         )  # fmt: skip
         session.add(Cell(id=901, sample_id=7, field_id=1, x0=0, y0=0, x1=5, y1=9, drawn_by=41))
         session.flush()
         session.add(Crop(cell_id=900, jpeg=bytes(range(256)) * 3))
         session.add(Answer(cell_id=900, turn=1, label="blast", user_id=41, blind=True))
+        session.add(BlindAnswer(cell_id=900, turn=1, label="blast", user_id=41))
         session.add(Act(sample_id=7, user_id=41, kind="label", changes=[[900, None, "blast"]]))
         session.add(Job(kind="read", sample_id=7, field_id=1, request={}, result=None, problem="it\nbroke"))
+        session.add(Job(id=31, kind="adapt", state="done", request={"adaptation": 9}, result={"kept": True}))
+        session.add(LearningSet(id=3, made_by=41, signed_only=True, left_out={"unsure": 2}))
+        session.flush()
+        session.add(
+            LearningCell(
+                set_id=3, cell_id=900, sample_id=7, image_sha256=kept.sha256, label="blast", grouped=True
+            )
+        )
+        session.add(
+            Adaptation(
+                id=9, set_id=3, parent_sha256=bundle, fine_tune=False, asked_by=41, job_id=31,
+                progress={"stage": "learning"}, grouped_by="field", bundle_sha256=bundle,
+                document={"accuracy": None, "classes": [0.1 + 0.2]}, refusal="it\nbroke",
+            )
+        )  # fmt: skip
+        session.add(Activation(user_id=41, bundle_sha256=bundle))
         actor = Actor(41, "ann", "reviewer")
         trail.append(session, actor, "label", "cell 900", after={"label": "blast", "p": 1e16})
         signed = trail.append(session, actor, "sign", "sample 3F7KQ2AB")

@@ -213,6 +213,18 @@ class TestWriting:
         assert (read.files, read.lost) == (2, lost)
         assert not other_files.has(sha256(images[1]))
 
+    def test_the_erased_images_of_a_deleted_sample_are_not_missed(
+        self, full: MakeDatabase, empty: MakeDatabase, files: Files, other_files: Files, tmp_path: Path
+    ) -> None:
+        source = full("sqlite")
+        with source.writing() as session:
+            session.execute(text("UPDATE samples SET deleted = '2026-01-01T00:00:00.000000+00:00'"))
+        for image in list(files.all()):
+            files.remove(image)
+        written = backup(source, files, tmp_path / "b")
+        assert (written.files, written.lost) == (1, ())  # the bundle
+        assert restore(tmp_path / "b", empty("sqlite"), other_files).lost == ()
+
     def test_a_sample_deleted_meanwhile_is_in_it_wholly_or_not_at_all(
         self,
         full: MakeDatabase,
@@ -229,9 +241,9 @@ class TestWriting:
         def deleting(self: Files, name: str, kind: Any = "images") -> Any:
             if self.has(gone):
                 with source.writing() as session:
-                    for statement in ("DELETE FROM jobs", "DELETE FROM crops", "DELETE FROM answers",
-                                      "DELETE FROM cells", "DELETE FROM fields"):  # fmt: skip
-                        session.execute(text(statement))
+                    session.execute(text("DELETE FROM jobs WHERE kind = 'read'"))
+                    for table in ("crops", "blind_answers", "learning_cells", "answers", "cells", "fields"):
+                        session.execute(text(f"DELETE FROM {table}"))
                     session.execute(text("DELETE FROM images WHERE sha256 = :gone"), {"gone": gone})
                 self.remove(gone)
             return opened(self, name, kind)

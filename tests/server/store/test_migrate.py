@@ -135,10 +135,11 @@ migrate(Database(sys.argv[1]), Path(sys.argv[2]))
         assert not (tmp_path / "copies").exists()
 
 
+NOW = newest()
 SECOND = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "later", "{before}"
 def upgrade():
     with op.batch_alter_table("users") as users:
         users.add_column(sa.Column("pager", sa.String(20)))
@@ -154,7 +155,7 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
     def make(more: str = "pass") -> None:
         steps = tmp_path / "50% of migrations"  # a name that a careless configuration would stumble over
         shutil.copytree(module.STEPS, steps, ignore=shutil.ignore_patterns("__pycache__"))
-        (steps / "versions" / "0002_second.py").write_text(SECOND.format(more=more))
+        (steps / "versions" / "later.py").write_text(SECOND.format(more=more, before=NOW))
         monkeypatch.setattr(module, "STEPS", steps)
 
     return make
@@ -190,7 +191,7 @@ class TestAnUpgrade:
         add_user(database)
         next_version()
         migrate(database, tmp_path)
-        assert revision_of(database) == "0002"
+        assert revision_of(database) == "later"
         assert "pager" in columns(database)
         assert users(database) == ["ann"]
         with database.reading() as session:
@@ -217,7 +218,7 @@ class TestAnUpgrade:
         next_version("op.execute('UPDATE no_such_table SET x = 1')")
         with pytest.raises(ServerError, match="cannot be made or upgraded"):
             migrate(database, tmp_path)
-        assert revision_of(database) == "0001"
+        assert revision_of(database) == NOW
         assert "pager" not in columns(database)
         assert users(database) == ["ann"]
 
@@ -229,7 +230,7 @@ class TestAnUpgrade:
         (tmp_path / "blocked").write_text("a file where a folder should be")
         with pytest.raises(ServerError, match="no copy"):
             migrate(database, tmp_path / "blocked")
-        assert revision_of(database) == "0001"
+        assert revision_of(database) == NOW
 
     def test_many_at_once_upgrade_and_copy_once(
         self, kind: str, migrated: MakeDatabase, next_version: Callable[[], None], tmp_path: Path
@@ -243,7 +244,7 @@ class TestAnUpgrade:
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(begin, range(4)))
-        assert revision_of(database) == "0002"
+        assert revision_of(database) == "later"
         assert len(list((tmp_path / "copies").iterdir())) == 1
 
     def test_it_goes_no_further_than_asked(
@@ -251,9 +252,9 @@ class TestAnUpgrade:
     ) -> None:
         next_version()
         database = empty(kind)
-        migrate(database, tmp_path, "0001")
-        assert revision_of(database) == "0001"
-        assert (is_known("0002"), is_known("0003"), newest()) == (True, False, "0002")
+        migrate(database, tmp_path, NOW)
+        assert revision_of(database) == NOW
+        assert (is_known("later"), is_known("still later"), newest()) == (True, False, "later")
 
 
 class TestTheCopy:
@@ -269,7 +270,7 @@ class TestTheCopy:
         assert stat.S_IMODE(copy.stat().st_mode) == 0o600
         with sqlite3.connect(copy) as connection:
             assert connection.execute("SELECT name FROM users").fetchall() == [("ann",)]
-            assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0001",)]
+            assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(NOW,)]
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         connection.close()
 

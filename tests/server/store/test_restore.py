@@ -225,10 +225,10 @@ class TestReading:
 def test_an_older_versions_backup_is_upgraded(
     made: Path, empty: MakeDatabase, other_files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = tmp_path / "migrations"
+    steps, before = tmp_path / "migrations", migrate.newest()
     shutil.copytree(migrate.STEPS, steps, ignore=shutil.ignore_patterns("__pycache__"))
-    (steps / "versions" / "0002_second.py").write_text(
-        "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '0002', '0001'\n"
+    (steps / "versions" / "later.py").write_text(
+        f"import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = 'later', '{before}'\n"
         "def upgrade():\n    op.add_column('users', sa.Column('pager', sa.String(20)))\n"
     )
     monkeypatch.setattr(migrate, "STEPS", steps)
@@ -236,7 +236,7 @@ def test_an_older_versions_backup_is_upgraded(
     restore(made, target, other_files)
     with target.reading() as session:
         assert session.execute(text("SELECT name, pager FROM users")).all() == [("ann", None)]
-        assert session.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0002"
+        assert session.execute(text("SELECT version_num FROM alembic_version")).scalar() == "later"
 
 
 def test_the_copy_before_an_upgrade_of_postgresql_can_be_restored(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -104,4 +105,27 @@ def test_a_webhook_is_told_by_a_messenger_that_ends_with_the_server(settings: Se
         assert "leukolens-messenger" in names
     assert "leukolens-messenger" not in [thread.name for thread in threading.enumerate()]
     with pytest.raises(ServerError, match="no secret"), opened(replace(told, webhook_secret=None)):
+        pass
+
+
+def test_what_watches_a_folder_and_deletes_what_is_old_begins_and_ends_with_the_server(
+    settings: Settings, tmp_path: Path
+) -> None:
+    watched = tmp_path / "watched"
+    watched.mkdir()
+
+    def ours() -> set[str]:
+        return {thread.name for thread in threading.enumerate()} & {"leukolens-watcher", "leukolens-keeper"}
+
+    with opened(settings) as without:
+        assert (without.watcher, ours()) == (None, set())
+    with opened(replace(settings, watch=watched, keep_days=30)) as context:
+        assert context.watcher is not None
+        assert context.pictures is not None
+        assert ours() == {"leukolens-watcher", "leukolens-keeper"}
+    assert ours() == set()
+    with (
+        pytest.raises(ServerError, match="there is no folder"),
+        opened(replace(settings, watch=tmp_path / "no")),
+    ):
         pass

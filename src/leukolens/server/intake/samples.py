@@ -19,7 +19,9 @@ from leukolens.server.store import trail
 from leukolens.server.store.columns import now
 from leukolens.server.store.tables import Cell, Crop, Identity, Sample
 
-__all__ = ["KEEP", "Row", "change", "create", "delete", "find", "find_open", "identity", "listed"]
+__all__ = [
+    "KEEP", "Row", "change", "create", "delete", "find", "find_open", "identifier_of", "identity", "listed",
+]  # fmt: skip
 
 KEY_LETTERS = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 """Without 0, 1, I and O, which are taken for each other."""
@@ -54,7 +56,7 @@ def create(
         ServerError: Where no bundle is active.
     """
     _may(actor, "reader", "create a sample")
-    said, notes = _identifier(identifier), _notes(notes)
+    said, notes = identifier_of(identifier), _notes(notes)
     sample = Sample(
         key=_new_key(session),
         created_by=actor.user_id,
@@ -146,7 +148,7 @@ def change(
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     new = {
-        "identifier": known.identifier if identifier is None else _identifier(identifier),
+        "identifier": known.identifier if identifier is None else identifier_of(identifier),
         "notes": known.notes if notes is None else _notes(notes),
     }
     if columns := [name for name, value in new.items() if value != getattr(known, name)]:
@@ -178,12 +180,24 @@ def delete(session: Session, actor: Actor, sample: Sample, why: str) -> None:
         Missing: Where it was deleted already.
     """
     _may(actor, "reviewer", "delete a sample")
-    sample = find(session, sample.key)
-    session.refresh(sample, with_for_update=True)
-    known = session.get(Identity, sample.id)
     why = _line("the reason", why, LONGEST_WHY)
+    known = session.get(Identity, find(session, sample.key).id)
     if known is not None and known.identifier.casefold() in why.casefold():
         raise Unfit("the reason names the patient, and would stand in the trail", "Say it without")
+    erase(session, actor, sample, why)
+
+
+def erase(session: Session, actor: Actor, sample: Sample, why: str) -> None:
+    """Does what `delete` does, for a reason that no person wrote.
+
+    Raises:
+        Missing: Where it was deleted already.
+    """
+    sample = find(session, sample.key)
+    session.refresh(sample, with_for_update=True)
+    if sample.deleted is not None:
+        raise Missing("there is no such sample", "Look for it in the list of samples")
+    known = session.get(Identity, sample.id)
     if known is not None:
         session.delete(known)
     cells = select(Cell.id).where(Cell.sample_id == sample.id)
@@ -207,7 +221,12 @@ def _new_key(session: Session) -> str:
             return key
 
 
-def _identifier(value: str) -> str:
+def identifier_of(value: str) -> str:
+    """An identifier as it is kept.
+
+    Raises:
+        Unfit: Where it is none: empty, too long or not on one line.
+    """
     return _line("the identifier", value, LONGEST_IDENTIFIER)
 
 

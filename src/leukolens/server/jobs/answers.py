@@ -14,9 +14,11 @@ from leukolens.errors import ReportError, ServerError
 from leukolens.reading.cell import FieldReading
 from leukolens.report.field_entries import field_from_entry
 from leukolens.report.tables import printable
+from leukolens.server.settings import MIB
 
 LONGEST_REASON = 500
 LARGEST_CROP = 512 * 1024
+LARGEST_VIEW = 96 * MIB
 Sensible = TypeVar("Sensible")
 
 
@@ -58,6 +60,34 @@ class Picture:
     image_sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A field as a browser can show it.
+
+    Attributes:
+        jpeg: Of the field's own size, turned as it is displayed.
+        image_sha256: Of the image that it was made of.
+    """
+
+    jpeg: bytes
+    image_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What spoke for and against a class in a cell.
+
+    Attributes:
+        png: To be laid over the square; see-through where nothing spoke.
+        square: What it covers, ``x0, y0, x1, y1`` in pixels of the image as displayed; may reach over its edge.
+        image_sha256: Of the image that the cell is in.
+    """
+
+    png: bytes
+    square: tuple[int, int, int, int]
+    image_sha256: str
+
+
 def answer_of(line: bytes) -> Answer:
     """The field in a line that the reading process wrote.
 
@@ -74,6 +104,24 @@ def picture_of(line: bytes) -> Picture:
         ReadingFailedError: Where it tells of a problem, or is none.
     """
     return _sensible(line, _cut_out)
+
+
+def view_of(line: bytes) -> View:
+    """The view in a line that the reading process wrote.
+
+    Raises:
+        ReadingFailedError: Where it tells of a problem, or is none.
+    """
+    return _sensible(line, _view)
+
+
+def evidence_of(line: bytes) -> Evidence:
+    """The evidence in a line that the reading process wrote.
+
+    Raises:
+        ReadingFailedError: Where it tells of a problem, or is none.
+    """
+    return _sensible(line, _evidence)
 
 
 def words(said: str) -> str:
@@ -115,20 +163,45 @@ def _read(said: dict[str, Any]) -> Answer:
 
 
 def _cut_out(said: dict[str, Any]) -> Picture:
-    at_edge, digest = said["at_edge"], said["image_sha256"]
-    if not isinstance(at_edge, bool) or not re.fullmatch("[0-9a-f]{64}", digest):
-        raise ValueError("no edge, or no image")
-    return Picture(_jpeg(said["crop"]), at_edge, digest)
+    at_edge = said["at_edge"]
+    if not isinstance(at_edge, bool):
+        raise ValueError("no edge")
+    return Picture(_jpeg(said["crop"]), at_edge, _digest(said))
 
 
-def _jpeg(encoded: str) -> bytes:
+def _view(said: dict[str, Any]) -> View:
+    return View(_jpeg(said["view"], LARGEST_VIEW), _digest(said))
+
+
+def _evidence(said: dict[str, Any]) -> Evidence:
+    png = _decoded(said["veil"])
+    if not png.startswith(b"\x89PNG\r\n\x1a\n") or len(png) > LARGEST_CROP:
+        raise ValueError("a veil that is no small PNG")
+    x0, y0, x1, y1 = said["square"]
+    if not all(type(side) is int and abs(side) < 2**31 for side in (x0, y0, x1, y1)) or x0 >= x1 or y0 >= y1:
+        raise ValueError("no square")
+    return Evidence(png, (x0, y0, x1, y1), _digest(said))
+
+
+def _digest(said: dict[str, Any]) -> str:
+    digest: str = said["image_sha256"]
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise ValueError("no image")
+    return digest
+
+
+def _jpeg(encoded: str, largest: int = LARGEST_CROP) -> bytes:
+    jpeg = _decoded(encoded)
+    if not jpeg.startswith(b"\xff\xd8\xff") or len(jpeg) > largest:
+        raise ValueError("a picture that is no JPEG, or too large")
+    return jpeg
+
+
+def _decoded(encoded: str) -> bytes:
     try:
-        crop = base64.b64decode(encoded, validate=True)
+        return base64.b64decode(encoded, validate=True)
     except binascii.Error as error:
-        raise ValueError("a crop that is none") from error
-    if not crop.startswith(b"\xff\xd8\xff") or len(crop) > LARGEST_CROP:
-        raise ValueError("a crop that is no small JPEG")
-    return crop
+        raise ValueError("a picture that is none") from error
 
 
 def _no_number(name: str) -> NoReturn:

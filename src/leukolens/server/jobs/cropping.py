@@ -8,7 +8,7 @@ from leukolens.imaging.framing import Box
 from leukolens.server.jobs import queue
 from leukolens.server.jobs.answers import Picture, ReadingFailedError
 from leukolens.server.jobs.bench import Bench
-from leukolens.server.jobs.writing import ANOTHER_FILE
+from leukolens.server.jobs.writing import ANOTHER_FILE, running
 from leukolens.server.store.tables import Cell, Crop, Field, Job, Sample
 
 
@@ -34,32 +34,22 @@ def crop(bench: Bench, job: Job) -> None:
 
 def _end(session: Session, job: Job, picture: Picture | None) -> None:
     """Keeps the picture where the cell still wants one, and that the job is done."""
-    sample, running = _running(session, job)
-    if running is None:
+    sample, ongoing = running(session, job.id)
+    if sample is None or ongoing is None:
         return
-    cell = _wanted(session, running)
+    cell = _wanted(session, ongoing)
     if cell is not None and picture is not None:
         session.add(Crop(cell_id=cell.id, jpeg=picture.jpeg))
         # What was signed is counted as it was.
         if sample.state == "open":
             cell.at_edge = cell.at_edge or picture.at_edge
-    queue.finish(session, running, {"pictures": int(cell is not None and picture is not None)})
+    queue.finish(session, ongoing, {"pictures": int(cell is not None and picture is not None)})
 
 
 def _fail(session: Session, job: Job, problem: str) -> None:
-    _, running = _running(session, job)
-    if running is not None:
-        queue.fail(session, running, problem)
-
-
-def _running(session: Session, job: Job) -> tuple[Sample, Job | None]:
-    """The job's sample and the job, both locked; no job where it has been ended meanwhile.
-
-    In this order: deleting a sample locks it before it ends its jobs.
-    """
-    sample = session.get_one(Sample, job.sample_id, with_for_update=True)
-    found = session.get(Job, job.id, with_for_update=True)
-    return sample, found if found is not None and found.state == "running" else None
+    _, ongoing = running(session, job.id)
+    if ongoing is not None:
+        queue.fail(session, ongoing, problem)
 
 
 def _place(session: Session, cell: Cell) -> tuple[str, Box]:

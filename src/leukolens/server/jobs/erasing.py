@@ -9,6 +9,7 @@ from leukolens.server.jobs import queue
 from leukolens.server.jobs.bench import Bench
 from leukolens.server.store.files import Files
 from leukolens.server.store.tables import Field, Image, Job, Sample
+from leukolens.server.store.views import Views
 
 
 def erase(bench: Bench, job: Job) -> None:
@@ -30,6 +31,8 @@ def _erase(session: Session, files: Files, job_id: int) -> None:
         )
     )
     unused = [digest for digest in digests if digest not in used]
+    views = Views(files)
     for digest in unused:
         files.remove(digest)
+        views.remove(digest)
     queue.finish(session, job, {"images": len(unused)})

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from leukolens.server.jobs import queue
 from leukolens.server.jobs.answers import ReadingFailedError
 from leukolens.server.jobs.bench import Bench
-from leukolens.server.jobs.writing import write
+from leukolens.server.jobs.writing import running, write
 from leukolens.server.store.tables import Field, Job, Sample
 
 
@@ -24,10 +24,10 @@ def read(bench: Bench, job: Job) -> None:
         problem = error.problem
         bench.keep(lambda session: _fail(session, job.id, problem))
         return
-    bench.keep(lambda session: write(session, job.id, answer))
+    bench.keep(lambda session: write(session, job.id, answer, blind=bench.settings.blind))
 
 
 def _fail(session: Session, job_id: int, problem: str) -> None:
-    job = session.get(Job, job_id, with_for_update=True)
-    if job is not None and job.state == "running":
+    _, job = running(session, job_id)
+    if job is not None:
         queue.fail(session, job, problem)

@@ -16,7 +16,17 @@ from typing import Any, Self, TypeVar
 
 from leukolens.errors import ServerError
 from leukolens.imaging.framing import Box
-from leukolens.server.jobs.answers import Answer, Picture, ReadingFailedError, answer_of, picture_of
+from leukolens.server.jobs.answers import (
+    Answer,
+    Evidence,
+    Picture,
+    ReadingFailedError,
+    View,
+    answer_of,
+    evidence_of,
+    picture_of,
+    view_of,
+)
 from leukolens.server.settings import MIB, Limits
 
 START_SECONDS = 180.0
@@ -86,6 +96,39 @@ class ReadingClient:
         """
         asked = {"image": str(image.absolute()), "box": [box.x0, box.y0, box.x1, box.y1]}
         return self._ask(asked, picture_of)
+
+    def view(self, image: Path) -> View:
+        """A field as a browser can show it.
+
+        Args:
+            image: Its file.
+
+        Raises:
+            ReadingFailedError: As in `cut_out`.
+            StoppedError: Where `stop` came first.
+            ServerError: Where no process can be begun.
+        """
+        return self._ask({"show": "view", "image": str(image.absolute())}, view_of)
+
+    def explain(self, image: Path, bundle: Path, box: Box, label: str) -> Evidence:
+        """What spoke for and against a class in one cell of a field.
+
+        Args:
+            image: The field's file.
+            bundle: The bundle's file.
+            box: The cell, pixels of the image as displayed.
+            label: A class of the bundle.
+
+        Raises:
+            ReadingFailedError: As in `cut_out`, and where the bundle tells of no evidence.
+            StoppedError: Where `stop` came first.
+            ServerError: Where no process can be begun.
+        """
+        asked = {
+            "show": "evidence", "image": str(image.absolute()), "bundle": str(bundle.absolute()),
+            "box": [box.x0, box.y0, box.x1, box.y1], "label": label,
+        }  # fmt: skip
+        return self._ask(asked, evidence_of)
 
     def stop(self) -> None:
         """Ends the process, now and for good; who waits for an answer gets `StoppedError`."""

@@ -5,8 +5,8 @@ standard input, ``{"image": path, "bundle": path}``, is answered by one line: ``
 JPEG, ...], "engine": ..., "leukolens": ..., "bundle_sha256": ...}``, or ``{"problem": ...}`` where the server is at
 fault. An image that cannot be read gives a field that says so. A line ``{"image": path, "box": [x0, y0, x1, y1]}``
 has one cell cut out, and no bundle is loaded for it: ``{"crop": base64 JPEG, "at_edge": bool, "image_sha256": ...}``,
-or ``{"problem": ...}`` where the image cannot be read either. The process holds its own memory and time within
-limits, writes no file, and ends when its input does.
+or ``{"problem": ...}`` where the image cannot be read either. A line that says ``"show"`` is answered by `showing`.
+The process holds its own memory and time within limits, writes no file, and ends when its input does.
 """
 
 from __future__ import annotations
@@ -138,6 +138,12 @@ def hold_within(memory: int) -> None:
 def _answer(asked: dict[str, Any], pixels: int) -> dict[str, Any]:
     from leukolens.imaging.framing import Box
 
+    if "show" in asked:
+        from leukolens.server.jobs.showing import shown
+
+        return shown(
+            asked, lambda content: _decoded(content, pixels), lambda bundle: _reader(bundle).classifier
+        )
     image = Path(asked["image"])
     if "box" in asked:
         return cut_out(image, Box(*asked["box"]), pixels)

@@ -16,7 +16,8 @@ from leukolens.server.store import trail
 from leukolens.server.store.columns import now
 from leukolens.server.store.tables import Token, User
 
-SCOPES = ("samples:read", "samples:write", "review", "sign")
+IDENTIFIERS = "identifiers"
+SCOPES = ("samples:read", "samples:write", IDENTIFIERS, "review", "sign", "bundles")
 """What a token may be used for; it never does more than its person's role allows at that moment."""
 PREFIX = "leukolens_"
 LONGEST_DAYS = 3650

@@ -24,6 +24,7 @@ from leukolens.reading.reader import NO_WHITE_CELL
 from leukolens.report.counting import Asked, confusion_for, counted_report, settings
 from leukolens.report.sample import Origin, Review, SampleReport, tally_cells
 from leukolens.server.review import comments, turns
+from leukolens.server.review.blind import hidden
 from leukolens.server.review.shown import SETTLED, Answers, machine_label
 from leukolens.server.store.files import Files
 from leukolens.server.store.tables import Answer, Cell, Field, Report, Sample
@@ -36,15 +37,20 @@ UNREAD = "no field is read yet"
 class Live:
     """The differentials that stand beside a gallery while it is worked on.
 
+    A cell whose machine's answer is hidden is in neither of them until it is named: with a few such cells, what a
+    class is short of would tell what the machine calls them. A report counts them as the machine says.
+
     Attributes:
         reviewed: As persons named the cells.
         machine: As the machine did, on its own.
         flags: Of the reviewed one.
+        hidden: Cells that are in neither.
     """
 
     reviewed: Differential
     machine: Differential
     flags: tuple[Flag, ...]
+    hidden: int = 0
 
 
 def report(session: Session, sample: Sample, files: Files, *, turn: int | None = None) -> SampleReport:
@@ -100,21 +106,24 @@ def live(session: Session, sample: Sample, files: Files, *, turn: int | None = N
     Raises:
         BundleError: Where the bundle that it was read with is not there any more.
     """
-    answers = Answers(SETTLED if turn is None else turn)
+    turn = SETTLED if turn is None else turn
+    answers = Answers(turn)
     columns = (
         Cell.machine_class, Cell.decision, Cell.at_edge, Cell.deleted, Cell.drawn_by.is_not(None).label("drawn"),
-        answers.first(Answer.label).label("said"),
+        answers.first(Answer.label).label("said"), hidden(turn).label("unseen"),
     )  # fmt: skip
     # Grouped from outside, since PostgreSQL groups by no expression that is NULL.
     each = answers.joined(select(*columns).where(Cell.sample_id == sample.id)).subquery()
-    kinds = session.execute(select(each, func.count().label("number")).group_by(*each.c)).all()
+    found = session.execute(select(each, func.count().label("number")).group_by(*each.c)).all()
+    kinds = [kind for kind in found if not kind.unseen]
     reviewed = _differential(
         files, sample, [(_told(kind, said=kind.said), kind.number) for kind in kinds if not kind.deleted]
     )
     own = _differential(
         files, sample, [(_told(kind, said=None), kind.number) for kind in kinds if not kind.drawn]
     )
-    return Live(reviewed, own, flags(reviewed, _ranges()))
+    unseen = sum(kind.number for kind in found if kind.unseen and not kind.deleted)
+    return Live(reviewed, own, flags(reviewed, _ranges()), unseen)
 
 
 def card_of(files: Files, sha256: str) -> Card:

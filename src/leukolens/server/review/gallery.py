@@ -10,11 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from leukolens.imaging.framing import Box
+from leukolens.server.review.blind import BLIND, hidden
 from leukolens.server.review.shown import Answers, machine_label
 from leukolens.server.store.tables import Answer, Cell, Crop, Field, Sample
 from leukolens.taxonomy import ALL_CLASSES, UNSURE, cell_class
 
-ORDER = (UNSURE, *(kind.key for kind in ALL_CLASSES))
+ORDER = (BLIND, UNSURE, *(kind.key for kind in ALL_CLASSES))
 _OF_CELL = (
     Cell.id, Cell.field_id, Cell.x0, Cell.y0, Cell.x1, Cell.y1, Cell.machine_class, Cell.decision, Cell.probability,
     Cell.reason, Cell.at_edge, Cell.drawn_by, Cell.distance,
@@ -30,7 +31,8 @@ class GalleryCell:
         field_id: Its field's.
         field: The field's place in the sample, from 1.
         box: Pixels of the field's image as displayed.
-        label: What it is shown as: a class's key, or ``unsure``.
+        label: What it is shown as: a class's key, ``unsure``, or ``blind`` where the machine's answer is hidden; all
+            that the machine says is left out then.
         machine: What the machine says of it, likewise.
         machine_class: The machine's most probable class, however sure; None where nobody asked it.
         probability: By the machine, of what it is shown as; of its most probable class where it is unsure, and of
@@ -70,8 +72,8 @@ class Group:
     """The cells that are shown as one class.
 
     Attributes:
-        label: The class's key, or ``unsure``.
-        cells: The least certain first; at least one.
+        label: The class's key, ``unsure`` or ``blind``.
+        cells: The least certain first, or as they were found where that is hidden; at least one.
     """
 
     label: str
@@ -81,7 +83,7 @@ class Group:
 def groups(
     session: Session, sample: Sample, turn: int = 1, *, unlike_beyond: float | None = None
 ) -> tuple[Group, ...]:
-    """The sample's cells: the unsure, then class by class in taxonomy order; classes without a cell are left out.
+    """The sample's cells: the hidden, the unsure, then class by class in taxonomy order, if they have any.
 
     Args:
         session: To read by; asked twice, however many cells there are.
@@ -108,6 +110,7 @@ def _cells(session: Session, sample: Sample, turn: int, unlike_beyond: float | N
             Crop.cell_id,
             answers.first(Answer.label),
             answers.first(Answer.grouped),
+            hidden(turn),
         )
         .join(Field, Field.id == Cell.field_id)
         .outerjoin(Crop, Crop.cell_id == Cell.id)
@@ -149,10 +152,14 @@ def _shown(
     pictured: int | None,
     said: str | None,
     grouped: bool | None,
+    unseen: bool,
 ) -> GalleryCell:
+    if unseen:
+        machine_class, decision, probability, reason, distance = None, None, None, "", None
     machine = machine_label(machine_class, decision)
+    machine = BLIND if unseen else machine
     label = said or machine
-    own = label in {UNSURE, machine_class}
+    own = label in {UNSURE, BLIND, machine_class}
     return GalleryCell(
         id=cell_id,
         field_id=field_id,

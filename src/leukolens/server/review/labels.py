@@ -11,7 +11,7 @@ from leukolens.errors import Conflict, LeukolensError, Missing, Unfit
 from leukolens.imaging.framing import Box
 from leukolens.reading.fields import cut_by_edge
 from leukolens.server.actor import Actor
-from leukolens.server.review import turns
+from leukolens.server.review import blind, turns
 from leukolens.server.review.acts import (
     CROP,
     Said,
@@ -44,9 +44,10 @@ def label(
     label: str,
     *,
     turn: int = 1,
-    blind: bool = False,
 ) -> Act:
     """Says of cells what they are; several at once are marked as named by one act.
+
+    Of cells whose machine's answer is hidden, that is kept for good besides, and they are hidden no more.
 
     In a sample of two readers the turn is begun by it, where nobody has yet.
 
@@ -57,22 +58,25 @@ def label(
         cell_ids: At least one, all of the sample.
         label: A class's key, or ``unsure``.
         turn: Whose turn it is said in.
-        blind: Whether the machine's answer was hidden.
 
     Raises:
         Unfit: Where no cell is given, or the label is none.
         Missing: Where a cell is not of the sample.
-        Conflict: Where a cell was struck out, the sample is signed, or the turn is another person's or done.
+        Conflict: Where a cell was struck out, the sample is signed, the turn is another person's or done, or only
+            some of the cells are hidden.
     """
     sample, user = opened(session, actor, sample, "name cells")
     _known(label)
     ids = _ids(cell_ids)
     _present(session, sample, ids)
     turns.take(session, actor, sample, turn)
+    hidden = blind.among(session, ids, turn)
+    unseen = blind.apart(ids, hidden)
     there = answers_of(session, ids, turn)
-    said = Said(label, user, now(), len(ids) > 1, blind)
+    said = Said(label, user, now(), len(ids) > 1, unseen)
     before = {cell: Said.of(there.get(cell)) for cell in ids}
     put(session, turn, dict.fromkeys(ids, said), there)
+    blind.keep(session, hidden, turn, label, user)
     entry = said.entry()
     act = record(
         session,
@@ -94,7 +98,7 @@ def label(
             "cells": {str(cell): one.label if one else None for cell, one in before.items()},
         },
         after={"turn": turn, "cells": {str(cell): label for cell in ids}}
-        | ({"blind": True} if blind else {}),
+        | ({"blind": True} if unseen else {}),
     )
     return act
 

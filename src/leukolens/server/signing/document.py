@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -60,9 +59,24 @@ def digest(report: SampleReport) -> str:
 
     The entry's own hash stands on the report, so that neither can be exchanged without the other.
     """
-    if report.review is not None:
-        report = replace(report, review=replace(report.review, trail_hash=""))
-    canonical = json.dumps(document(report), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return digest_of(document(report))
+
+
+def digest_of(kept: Mapping[str, Any]) -> str:
+    """The same of a kept report as it stands there, whichever version of Leukolens wrote it.
+
+    Raises:
+        ServerError: Where it is none.
+    """
+    try:
+        content = json.loads(json.dumps(kept))
+        if content["report"].get("review") is not None:
+            content["report"]["review"]["trail_hash"] = ""
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ServerError(
+            f"a signed report is damaged ({type(error).__name__})", "Restore it from a backup"
+        ) from error
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

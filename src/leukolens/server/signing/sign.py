@@ -14,7 +14,7 @@ from leukolens.server.intake.samples import find, find_open
 from leukolens.server.review import counted, turns
 from leukolens.server.review.labels import CROP
 from leukolens.server.signing import webhook
-from leukolens.server.signing.document import digest, document, report_of
+from leukolens.server.signing.document import digest, digest_of, document, report_of
 from leukolens.server.store import trail
 from leukolens.server.store.columns import now
 from leukolens.server.store.files import Files
@@ -59,7 +59,9 @@ def sign(
     for obstacle in obstacles(session, sample):
         raise obstacle
     report = counted.report(session, sample, files)
-    unsure = report.differential.tally.unsure
+    # Of cells whose machine's answer is hidden nobody can be asked: they count as the machine says.
+    turn = None if sample.two_readers else turns.FIRST
+    unsure = counted.live(session, sample, files, turn=turn).reviewed.tally.unsure
     if unsure and not accept_unsure:
         cells = "1 cell has" if unsure == 1 else f"{unsure} cells have"
         raise Conflict(f"{cells} no name yet", "Name them, or sign and leave them unsure")
@@ -159,8 +161,37 @@ def version(session: Session, sample: Sample, number: int) -> Report:
 def is_unchanged(session: Session, signed: Report) -> bool:
     """Whether a kept report is what the audit trail says was signed."""
     entry = session.scalars(select(TrailEntry).where(TrailEntry.hash == signed.trail_hash)).one_or_none()
-    told = (entry.after or {}).get("sha256") if entry is not None else None
-    return told is not None and told == digest(report_of(signed.document))
+    return entry is not None and _is_told(entry, signed)
+
+
+def altered(session: Session) -> tuple[str, ...]:
+    """Every signed version that is not what its entry of the audit trail says was signed, one sentence each.
+
+    One whose entry is gone is `leukolens.server.store.trail.verify`'s to tell of.
+    """
+    signed = (
+        select(Report, TrailEntry, Sample.key)
+        .join(TrailEntry, TrailEntry.hash == Report.trail_hash)
+        .join(Sample, Sample.id == Report.sample_id)
+        .order_by(Report.id)
+        .execution_options(yield_per=50)
+    )
+    return tuple(
+        f"report {report.version} of sample {key} is not what was signed"
+        for report, entry, key in session.execute(signed)
+        if not _is_told(entry, report)
+    )
+
+
+def _is_told(entry: TrailEntry, signed: Report) -> bool:
+    told = (entry.after or {}).get("sha256")
+    try:
+        # PostgreSQL writes very large numbers in another way than they were signed: read, they are the same.
+        return told is not None and (
+            told == digest_of(signed.document) or told == digest(report_of(signed.document))
+        )
+    except ServerError:  # it is no report any more
+        return False
 
 
 def _kept(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import secrets
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,7 +22,21 @@ from leukolens.server.store.files import FULL, Kind, sync_folder
 SCHEMA: Literal["leukolens.backup.manifest/1"] = "leukolens.backup.manifest/1"
 MANIFEST, MANIFEST_SHA256 = "manifest.json", "manifest.sha256"
 LARGEST_MANIFEST = 2**30
-DAMAGED = (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, NotImplementedError)
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    KeyError,
+    ValueError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
+"""What `zipfile` answers a file with that is damaged, encrypted or packed in a way that it does not know."""
+
+
+class DamagedError(Exception):
+    """A backup is not what was written; says what of it."""
 
 
 class Part(BaseModel):
@@ -153,47 +169,122 @@ def writing(path: Path) -> Iterator[Writer]:
         part.unlink(missing_ok=True)
 
 
+class Source:
+    """A backup's members, to read from; whatever is wrong with them is a `DamagedError`."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+
+    @contextmanager
+    def open(self, member: str) -> Iterator[Member]:
+        """A member's bytes.
+
+        Raises:
+            DamagedError: Where there is none of that name, or it cannot be read.
+        """
+        with _telling_damage():
+            stream = self._archive.open(member)
+        with stream:
+            yield Member(stream)
+
+    def read(self, member: str, largest: int) -> bytes:
+        """All of a member.
+
+        Raises:
+            DamagedError: Likewise, and where it has more bytes than that.
+        """
+        with self.open(member) as stream:
+            content = stream.read(largest + 1)
+        if len(content) > largest:
+            raise DamagedError(f"its {member} is too large")
+        return content
+
+
+class Member(io.RawIOBase):
+    """A member's bytes, unpacked."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """As any stream's.
+
+        Raises:
+            DamagedError: Where it cannot be unpacked.
+        """
+        view = memoryview(buffer)
+        with _telling_damage():
+            piece = self._stream.read(len(view))
+        view[: len(piece)] = piece
+        return len(piece)
+
+    def read(self, size: int = -1, /) -> bytes:
+        """As any stream's.
+
+        Raises:
+            DamagedError: Where it cannot be unpacked.
+        """
+        with _telling_damage():
+            return self._stream.read(size)
+
+
 @contextmanager
-def reading(path: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
-    """A backup and what its manifest says; whatever turns out damaged in the block is said to be.
+def _telling_damage() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DamagedError(f"it cannot be read to its end: {error.strerror or error}") from error
+    except _UNREADABLE as error:
+        raise DamagedError(str(error) or type(error).__name__) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[tuple[Source, Manifest]]:
+    """A backup and what its manifest says; what turns out damaged in the block is said to be.
 
     Raises:
         ServerError: Where it is none, or damaged.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield archive, _manifest(archive)
-    except OSError as error:
-        raise ServerError(f"{path} cannot be read ({error.strerror})", "Name a backup's file") from error
-    except DAMAGED as error:
-        raise ServerError(
-            f"{path} is damaged, or no backup ({error or type(error).__name__})", "Take another backup"
-        ) from error
+        with ExitStack() as stack:
+            try:
+                stream = stack.enter_context(path.open("rb"))
+            except OSError as error:
+                raise ServerError(
+                    f"{path} cannot be read ({error.strerror})", "Name a backup's file"
+                ) from error
+            with _telling_damage():
+                source = Source(stack.enter_context(zipfile.ZipFile(stream)))
+            yield source, _manifest(source)
+    except DamagedError as error:
+        raise ServerError(f"{path} is damaged, or no backup ({error})", "Take another backup") from error
 
 
-def checked_lines(archive: zipfile.ZipFile, part: Rows) -> Iterator[bytes]:
+def checked_lines(source: Source, part: Rows) -> Iterator[bytes]:
     """A table's lines.
 
     Raises:
-        ValueError: After the last of them, where they are not what the manifest says.
+        DamagedError: After the last of them, where they are not what the manifest says.
     """
-    with archive.open(part.member) as stream:
-        hashing = Hashing(stream)
+    with source.open(part.member) as stream:
+        hashing = Hashing(io.BufferedReader(stream))
         yield from hashing.lines()
     if hashing.sha256 != part.sha256:
-        raise ValueError(f"the rows of {part.table} are not those that were written")
+        raise DamagedError(f"the rows of {part.table} are not those that were written")
 
 
-def _manifest(archive: zipfile.ZipFile) -> Manifest:
-    if archive.getinfo(MANIFEST).file_size > LARGEST_MANIFEST:
-        raise ValueError("its manifest is too large")
-    content = archive.read(MANIFEST)
-    if archive.read(MANIFEST_SHA256).decode() != _sha256(content):
-        raise ValueError("its manifest was changed")
+def _manifest(source: Source) -> Manifest:
+    content = source.read(MANIFEST, LARGEST_MANIFEST)
+    if source.read(MANIFEST_SHA256, LARGEST_MANIFEST) != _sha256(content).encode():
+        raise DamagedError("its manifest was changed")
     try:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
-        raise ValueError("its manifest says nothing that this version knows") from error
+        raise DamagedError("its manifest says nothing that this version knows") from error
 
 
 def _sha256(content: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import DBAPIError
 
 from leukolens import __version__
-from leukolens.errors import ServerError
+from leukolens.errors import ServerError, Unfit
 from leukolens.server.store import archive, migrate, rows, trail
 from leukolens.server.store.columns import now
 from leukolens.server.store.database import Database
@@ -236,34 +235,50 @@ def _prepare(database: Database, folder: Path, manifest: archive.Manifest) -> No
     migrate.migrate(database, folder, manifest.revision)
 
 
-def _put(source: zipfile.ZipFile, files: Files, part: archive.File) -> None:
+def _put(source: archive.Source, files: Files, part: archive.File) -> None:
     with source.open(part.member) as stream:
-        kept = files.put(cast(BinaryIO, stream), part.bytes, part.kind)
+        try:
+            kept = files.put(cast(BinaryIO, stream), part.bytes, part.kind)
+        except Unfit as error:
+            raise archive.DamagedError(f"{part.member} is longer than what was written") from error
     if kept.sha256 != part.sha256:
         files.remove(kept.sha256, part.kind)
-        raise ValueError(f"{part.member} is not what was written")
+        raise archive.DamagedError(f"{part.member} is not what was written")
 
 
 def _insert(
-    connection: Connection, source: zipfile.ZipFile, manifest: archive.Manifest
+    connection: Connection, source: archive.Source, manifest: archive.Manifest
 ) -> list[tuple[Kind, str]]:
     found = rows.tables(connection)
     if {table.name for table in found} != {part.table for part in manifest.tables}:
-        raise ValueError("its tables are not those of its version")
+        raise archive.DamagedError("its tables are not those of its version")
     if not rows.empty(connection, found):
         raise ServerError("the database was written to meanwhile", "Stop the server that uses it")
     by_name = {part.table: part for part in manifest.tables}
     for table in found:
         part = by_name[table.name]
-        if rows.read(connection, table, archive.checked_lines(source, part)) != part.rows:
-            raise ValueError(f"rows of {table.name} are missing")
+        try:
+            count = rows.read(connection, table, archive.checked_lines(source, part))
+        except (ValueError, TypeError) as error:
+            raise archive.DamagedError(str(error)) from error
+        if count != part.rows:
+            raise archive.DamagedError(f"rows of {table.name} are missing")
     return _named(connection, found)
 
 
 def _named(connection: Connection, found: list[Table]) -> list[tuple[Kind, str]]:
-    """The files that rows name."""
+    """The files that rows name; an image of deleted samples alone is erased, and its row says that it was there."""
     by_name = {table.name: table for table in found}
-    return [(kind, sha256) for kind in KINDS for sha256 in rows.digests(connection, by_name[kind])]
+    fields, samples = by_name["fields"], by_name["samples"]
+    having = select(fields.c.image_sha256).join(samples, samples.c.id == fields.c.sample_id)
+    erased = set(connection.scalars(having.where(samples.c.deleted.is_not(None))))
+    erased -= set(connection.scalars(having.where(samples.c.deleted.is_(None))))
+    return [
+        (kind, sha256)
+        for kind in KINDS
+        for sha256 in rows.digests(connection, by_name[kind])
+        if kind != "images" or sha256 not in erased
+    ]
 
 
 def _newest(connection: Connection, found: list[Table]) -> str:

@@ -49,7 +49,7 @@ class Files:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with _telling(folder):
+        with telling(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=OURS_ALONE)
             for name in (*KINDS, "incoming"):
                 (folder / name).mkdir(exist_ok=True, mode=OURS_ALONE)
@@ -69,12 +69,12 @@ class Files:
         # Chance names it: two may come at once, and no name of a client's ever reaches the disk.
         part = self.folder / "incoming" / f"{secrets.token_hex(16)}.part"
         try:
-            with _telling(self.folder), part.open("xb") as out:
+            with telling(self.folder), part.open("xb") as out:
                 kept = _copy(stream, out, limit)
                 out.flush()
                 os.fsync(out.fileno())
             place = self._place(kind, kept.sha256)
-            with _telling(self.folder):
+            with telling(self.folder):
                 if not place.parent.is_dir():
                     place.parent.mkdir(parents=True, exist_ok=True, mode=OURS_ALONE)
                     sync_folder(place.parent.parent)
@@ -162,7 +162,7 @@ class Files:
             ServerError: Where it cannot be taken away.
         """
         place = self._place(kind, sha256)
-        with _telling(self.folder):
+        with telling(self.folder):
             if place.exists():
                 place.unlink(missing_ok=True)
                 sync_folder(place.parent)
@@ -202,7 +202,12 @@ def _copy(stream: BinaryIO, out: BinaryIO | None, limit: int | None) -> Kept:
 
 
 @contextmanager
-def _telling(folder: Path) -> Iterator[None]:
+def telling(folder: Path) -> Iterator[None]:
+    """Says in words what the disk does not let be done in a server's folder.
+
+    Raises:
+        ServerError: In the place of an `OSError`.
+    """
     try:
         yield
     except OSError as error:

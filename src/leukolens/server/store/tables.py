@@ -162,6 +162,7 @@ class Cell(Base):
     reason: Mapped[str] = mapped_column(Text, default="")
     distance: Mapped[float | None]
     class_set: Mapped[list[Any] | None]
+    blind: Mapped[bool] = mapped_column(default=False)  # to be named with the machine's answer hidden
 
 
 class Crop(Base):
@@ -186,6 +187,17 @@ class Answer(Base):
     at: Mapped[datetime] = mapped_column(default=now)
     grouped: Mapped[bool] = mapped_column(default=False)  # given to several cells by one act
     blind: Mapped[bool] = mapped_column(default=False)  # given while the machine's answer was hidden
+
+
+class BlindAnswer(Base):
+    """What a person said of a cell first, in a turn, while the machine's answer was hidden. Never changed."""
+
+    __tablename__ = "blind_answers"
+    cell_id: Mapped[int] = mapped_column(ForeignKey("cells.id"), primary_key=True)
+    turn: Mapped[int] = mapped_column(primary_key=True)
+    label: Mapped[str] = mapped_column(String(40))  # a class's key, or ``unsure``
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Act(Base):
@@ -253,6 +265,58 @@ class Job(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     created: Mapped[datetime] = mapped_column(default=now)
     ended: Mapped[datetime | None]
+
+
+class LearningSet(Base):
+    """Reviewed cells that a bundle can learn from, as they were named when the set was made."""
+
+    __tablename__ = "learning_sets"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    made: Mapped[datetime] = mapped_column(default=now)
+    made_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    signed_only: Mapped[bool]  # whether cells of open samples were left out
+    left_out: Mapped[dict[str, Any]]  # why, and how many named cells
+
+
+class LearningCell(Base):
+    """A cell of a set."""
+
+    __tablename__ = "learning_cells"
+    set_id: Mapped[int] = mapped_column(ForeignKey("learning_sets.id"), primary_key=True)
+    cell_id: Mapped[int] = mapped_column(ForeignKey("cells.id"), primary_key=True)
+    sample_id: Mapped[int] = mapped_column(ForeignKey("samples.id"))
+    image_sha256: Mapped[str] = mapped_column(String(64))  # stays when the image is erased
+    label: Mapped[str] = mapped_column(String(40))  # a class's key, the reviewer's own too
+    grouped: Mapped[bool]  # named with others by one act
+
+
+class Adaptation(Base):
+    """A bundle that was, or is being, made a laboratory's own, from a set."""
+
+    __tablename__ = "adaptations"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    set_id: Mapped[int] = mapped_column(ForeignKey("learning_sets.id"), index=True)
+    parent_sha256: Mapped[str] = mapped_column(ForeignKey("bundles.sha256"))
+    fine_tune: Mapped[bool]  # whether all layers learn
+    asked: Mapped[datetime] = mapped_column(default=now)
+    asked_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    progress: Mapped[dict[str, Any] | None]  # while it goes on
+    grouped_by: Mapped[str | None] = mapped_column(String(10))  # sample, field: what is held back as a whole
+    bundle_sha256: Mapped[str | None] = mapped_column(ForeignKey("bundles.sha256"))  # what came of it
+    document: Mapped[dict[str, Any] | None]  # leukolens.adapt/1, without the path
+    refusal: Mapped[str | None] = mapped_column(Text)  # why nothing came of it
+
+
+class Activation(Base):
+    """A person made a bundle the one that new samples are read with."""
+
+    __tablename__ = "activations"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=now)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    bundle_sha256: Mapped[str] = mapped_column(ForeignKey("bundles.sha256"))
+    replaced_sha256: Mapped[str | None] = mapped_column(ForeignKey("bundles.sha256"))
 
 
 class TrailEntry(Base):

@@ -12,12 +12,12 @@ from fastapi.staticfiles import StaticFiles
 
 from leukolens import __version__
 from leukolens.server.settings import Settings
-from leukolens.server.web import errors, pages
+from leukolens.server.web import api, errors, pages
 from leukolens.server.web.context import Context, opened
 from leukolens.server.web.gate import Gate
 from leukolens.server.web.headers import Headers
 from leukolens.server.web.rendering import STATIC
-from leukolens.server.web.routes import account, login, people
+from leukolens.server.web.routes import account, learning, login, people
 from leukolens.server.web.security import own_form
 
 WRITERS = 8
@@ -44,6 +44,7 @@ def create_app(settings: Settings, *, context: Context | None = None) -> FastAPI
     app = FastAPI(
         title="Leukolens",
         version=__version__,
+        summary="White blood cells of a smear: named, reviewed, counted and signed.",
         lifespan=lifespan,
         openapi_url="/api/openapi.json",
         docs_url=None,  # they load scripts from elsewhere
@@ -61,6 +62,13 @@ def create_app(settings: Settings, *, context: Context | None = None) -> FastAPI
     app.add_middleware(errors.Catching)
     app.add_middleware(Headers, secure=settings.secure)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    for router in (login.router, people.router, account.router, *pages.routers):
+    for router in (
+        login.router,
+        people.router,
+        account.router,
+        learning.router,
+        *pages.routers,
+        *api.routers,
+    ):
         app.include_router(router)
     return app

@@ -23,6 +23,8 @@ from leukolens.server.web.errors import NotSignedIn
 from leukolens.server.web.gate import SAFE, Visitor
 
 if TYPE_CHECKING:
+    from leukolens.server.intake.watcher import Watcher
+    from leukolens.server.jobs.pictures import Pictures
     from leukolens.server.jobs.worker import Worker
     from leukolens.server.signing.messenger import Messenger
     from leukolens.server.store.files import Files
@@ -39,7 +41,10 @@ class Context:
         database: Where its tables are.
         files: Where its images and bundles are.
         worker: What does its jobs; None where nothing is to be read.
+        learner: What adapts bundles beside it; None likewise.
         messenger: What tells the webhook of signed reports; None where there is none to tell.
+        pictures: What makes pictures for the pages; None where none are made.
+        watcher: What takes samples from a watched folder; None where none is watched.
         first: The code that makes the first administrator.
     """
 
@@ -47,7 +52,10 @@ class Context:
     database: Database
     files: Files
     worker: Worker | None = None
+    learner: Worker | None = None
     messenger: Messenger | None = None
+    pictures: Pictures | None = None
+    watcher: Watcher | None = None
     first: FirstCode = field(default_factory=FirstCode)
 
 
@@ -59,11 +67,16 @@ def opened(settings: Settings) -> Iterator[Context]:
         ServerError: Where the folder or the database cannot be used.
     """
     from leukolens.server.intake import bundles
+    from leukolens.server.intake.retention import Keeper
+    from leukolens.server.intake.watcher import watcher_of
+    from leukolens.server.jobs.pictures import Pictures
     from leukolens.server.jobs.worker import Worker
+    from leukolens.server.learning import adapting, workshop
     from leukolens.server.signing.messenger import Messenger
     from leukolens.server.signing.webhook import Webhook
     from leukolens.server.store.files import Files
     from leukolens.server.store.migrate import migrate
+    from leukolens.server.store.sweep import sweep
 
     try:
         settings.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -79,9 +92,16 @@ def opened(settings: Settings) -> Iterator[Context]:
         files = Files(settings.folder)
         with database.writing() as session:
             bundles.ensure_active(session, files, settings)
+            sweep(session, files)
+        workshop.clear(files)
         worker = Worker(database, files, settings)
         worker.start()
         stack.callback(worker.stop)
+        learner = Worker(database, files, settings, kinds=adapting.KINDS)
+        learner.start()
+        stack.callback(learner.stop)
+        pictures = Pictures(files, settings.limits)
+        stack.callback(pictures.stop)
         messenger = None
         if settings.webhook_url is not None:
             messenger = Messenger(
@@ -89,7 +109,15 @@ def opened(settings: Settings) -> Iterator[Context]:
             )
             messenger.start()
             stack.callback(messenger.stop)
-        yield Context(settings, database, files, worker, messenger)
+        if settings.keep_days is not None:
+            keeper = Keeper(database, files, settings.keep_days, worker.wake)
+            keeper.start()
+            stack.callback(keeper.stop)
+        watcher = watcher_of(settings, database, files, worker.wake)
+        if watcher is not None:
+            watcher.start()
+            stack.callback(watcher.stop)
+        yield Context(settings, database, files, worker, learner, messenger, pictures, watcher)
 
 
 @contextmanager

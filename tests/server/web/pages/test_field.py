@@ -91,13 +91,19 @@ def test_what_persons_did_is_shown(reader: Any, look: Any, cells: list[int], pos
     assert "drawn" in page.said
 
 
-def test_a_picture_that_no_browser_shows_is_not_asked_for(reader: Any, look: Any) -> None:
+def test_a_kind_that_no_browser_shows_is_shown_by_its_view_once_it_was_read(
+    reader: Any, look: Any, shelf: Any, picture: Any
+) -> None:
     page = look(reader, 2)
-    assert not page.all("img", class_="still")
-    assert any(one.startswith("A browser cannot show this kind of image") for one in page.said)
-    assert "disabled" in page.all("button", id="draw")[0]
+    assert page.all("img", class_="still")[0]["src"] == f"/samples/{KEY}/fields/2/image"
+    assert "disabled" not in page.all("button", id="draw")[0]
     assert "no white cell found" in page.said
     assert "None." in page.said
+    shelf.field(KEY, picture("TIFF", seed=9), "failed", "is truncated")
+    page = look(reader, 5)
+    assert not page.all("img", class_="still")
+    assert "There is no picture of this field to show." in page.said
+    assert "disabled" in page.all("button", id="draw")[0]
 
 
 def test_a_field_that_was_not_read_says_why(reader: Any, look: Any) -> None:

@@ -84,7 +84,7 @@ class TestGroups:
         assert len(kinds) == len(set(kinds)) == len(ALL_CLASSES) + 1
         keys = [made["aria-keyshortcuts"] for made in page.all("button") if "data-label" in made]
         assert len(keys) == len(set(keys))
-        assert [kind["key"] for kind in page.data["kinds"]] == kinds
+        assert [kind["key"] for kind in page.data["kinds"]] == [*kinds, "blind"]
         assert page.data["words"]["locked"] == texts("en")["script.locked"]
 
     def test_a_sample_without_a_cell_says_so_and_one_that_is_still_read_too(
@@ -201,7 +201,7 @@ class TestOneCell:
         assert found == {
             "id": cells[2], "place": 1, "box": [130, 40, 170, 80], "image": f"/samples/{KEY}/fields/1/image",
             "crop": f"/cells/{cells[2]}/crop.jpg", "machine_class": "monocyte", "reason": "monocyte, because",
-            "distance": 1.5, "class_set": ["monocyte"], "at_edge": False,
+            "distance": 1.5, "class_set": ["monocyte"], "at_edge": False, "blind": False,
         }  # fmt: skip
 
     def test_a_struck_one_or_anothers_is_not_found(self, visit: Any, shelf: Any, cells: list[int]) -> None:

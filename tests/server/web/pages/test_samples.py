@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import select
 
 from leukolens.server.intake import samples
-from leukolens.server.store.tables import Field, Identity, Job, Sample
+from leukolens.server.intake.watched import NotTaken
+from leukolens.server.store.tables import Field, Identity, Job, Sample, TrailEntry
 from leukolens.server.web.pages.samples import PAGE, number
 
 KEY, OTHER = "SAMPLE22", "ANQTHER2"
@@ -241,3 +244,65 @@ class TestUpload:
             assert set(answer.json()) == {"problem", "remedy"}
         assert shelf.rows(select(Field.id)) == before
         assert worker.woken == []
+
+
+class TestDeleting:
+    def delete(self, visit: Any, *, confirm: str = KEY, why: str = "kept long enough", key: str = KEY) -> Any:
+        return visit.send_own(f"/samples/{key}/delete", confirm=confirm, why=why)
+
+    def test_a_reviewer_deletes_it_by_typing_its_key(
+        self, visit: Any, browser: Any, shelf: Any, worker: Any
+    ) -> None:
+        reviewer = browser().sign_in("reviewer")
+        assert f"Type {KEY} to confirm" in reviewer.get(f"/samples/{KEY}").text
+        answer = self.delete(reviewer, confirm=f" {KEY.lower()} ")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        assert visit.get(f"/samples/{KEY}").status_code == 404
+        assert "Jane Doe" not in visit.get("/").text
+        assert shelf.rows(select(Identity)) == []
+        assert worker.woken == [1]  # the job that erases its images
+        ((actor, after),) = shelf.rows(
+            select(TrailEntry.actor, TrailEntry.after).where(TrailEntry.action == "delete")
+        )
+        assert (actor, after) == ("reviewer", {"why": "kept long enough"})
+
+    def test_a_signed_one_is_deleted_too(self, visit: Any, browser: Any, shelf: Any) -> None:
+        sign(browser)
+        assert self.delete(browser().sign_in("administrator")).status_code == 303
+        assert shelf.rows(select(Identity)) == []
+
+    def test_without_confirmation_or_a_reason_nothing_is_deleted(
+        self, visit: Any, browser: Any, shelf: Any, parsed: Any, worker: Any
+    ) -> None:
+        reviewer = browser().sign_in("reviewer")
+        for confirm, why, said in (
+            ("", "kept long enough", "nothing was deleted"), ("Jane Doe", "kept long enough", "nothing was deleted"),
+            (OTHER, "kept long enough", "nothing was deleted"), (KEY, "", "the reason is empty"),
+            (KEY, "Jane Doe asked for it", "names the patient"),
+        ):  # fmt: skip
+            answer = self.delete(reviewer, confirm=confirm, why=why)
+            assert answer.status_code == 422
+            assert said in " ".join(parsed(answer).said)
+        assert len(shelf.rows(select(Identity))) == 1
+        assert worker.woken == []
+
+    def test_a_reader_neither_sees_the_form_nor_may(self, visit: Any, shelf: Any) -> None:
+        assert "delete-confirm" not in visit.get(f"/samples/{KEY}").text
+        assert self.delete(visit).status_code == 403
+        assert len(shelf.rows(select(Identity))) == 1
+
+    def test_another_sites_form_does_not(self, visit: Any, browser: Any, shelf: Any) -> None:
+        reviewer = browser().sign_in("reviewer")
+        answer = reviewer.send_form(f"/samples/{KEY}/delete", confirm=KEY, why="kept long enough")
+        assert answer.status_code == 403
+        assert len(shelf.rows(select(Identity))) == 1
+
+
+def test_what_lies_in_the_watched_folder_and_cannot_be_taken_is_named_to_persons(
+    app: FastAPI, visit: Any, parsed: Any
+) -> None:
+    watcher = SimpleNamespace(not_taken=(NotTaken("P-17/<b>.png", "is empty"),))
+    app.state.context = replace(app.state.context, watcher=watcher)
+    said = parsed(visit.get("/")).said
+    assert "The watched folder holds something that cannot be taken:" in said
+    assert "P-17/<b>.png: is empty" in said

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from leukolens.server.web.pages import acts, field, gallery, images, samples, sign
+from leukolens.server.web.pages import acts, field, gallery, images, quality, samples, sign
 
 routers: tuple[APIRouter, ...] = (
     samples.router,
@@ -13,5 +13,6 @@ routers: tuple[APIRouter, ...] = (
     field.router,
     sign.router,
     images.router,
+    quality.router,
 )
 """All of them, for the application to include."""

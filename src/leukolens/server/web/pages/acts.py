@@ -17,6 +17,7 @@ from leukolens.imaging.framing import Box
 from leukolens.server.actor import Actor
 from leukolens.server.intake import samples
 from leukolens.server.review import labels
+from leukolens.server.review.blind import hidden
 from leukolens.server.review.shown import Answers, machine_label
 from leukolens.server.store.tables import Act, Answer, Cell, Sample
 from leukolens.server.store.tables import Field as FieldRow
@@ -30,7 +31,8 @@ MOST_CELLS = 20_000
 AT_ONCE = 500
 
 Said = dict[str, Any]
-"""An act's answer as JSON: ``act`` (its id, None where nothing was done) and ``changed`` (id, label, by)."""
+"""An act's answer as JSON: ``act`` (its id, None where nothing was done) and ``changed`` (id, label, by; ``blind``
+of a cell whose machine's answer is hidden)."""
 
 
 class Cells(BaseModel):
@@ -126,14 +128,25 @@ def _answer(session: Session, actor: Actor, sample: Sample, cells: list[int], ac
 
 
 def _changed(session: Session, cells: list[int], seen: int) -> list[dict[str, Any]]:
-    """Of each cell what it is shown as now, None where it was struck out, and who says so."""
+    """Of each cell what it is shown as now, None where it was struck out or is hidden, and who says so."""
     answers = Answers(seen)
-    columns = Cell.id, Cell.deleted, Cell.machine_class, Cell.decision, answers.first(Answer.label)
+    columns = (
+        Cell.id,
+        Cell.deleted,
+        Cell.machine_class,
+        Cell.decision,
+        answers.first(Answer.label),
+        hidden(seen),
+    )
     found = []
     for start in range(0, len(cells), AT_ONCE):
         query = select(*columns).where(Cell.id.in_(cells[start : start + AT_ONCE]))
-        for cell, deleted, machine_class, decision, said in session.execute(answers.joined(query)):
+        for cell, deleted, machine_class, decision, said, unseen in session.execute(answers.joined(query)):
             shown = said or machine_label(machine_class, decision)
             by = "person" if said else "machine"
-            found.append({"id": cell, "label": None if deleted else shown, "by": by})
+            gone = deleted or unseen
+            found.append(
+                {"id": cell, "label": None if gone else shown, "by": by}
+                | ({"blind": True} if unseen and not deleted else {})
+            )
     return found

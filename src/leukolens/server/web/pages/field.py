@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 
 from leukolens.errors import Missing
 from leukolens.server.intake import samples
+from leukolens.server.review.blind import BLIND, hidden
 from leukolens.server.review.shown import Answers, machine_label
 from leukolens.server.store.tables import Answer, Cell, Field
 from leukolens.server.web.context import Acting, Reading
 from leukolens.server.web.pages.frame import frame
-from leukolens.server.web.pages.images import shown_as
-from leukolens.server.web.pages.kinds import Kind, kinds, kinds_data, words
+from leukolens.server.web.pages.images import READ, is_viewed, shown_as
+from leukolens.server.web.pages.kinds import Kind, blind_kind, kinds, kinds_data, words
 from leukolens.server.web.rendering import language_of, render
 from leukolens.server.web.text import translate
 
@@ -42,9 +43,12 @@ def page(
         raise Missing("there is no such field", "Look for it on the sample's page")
     row = session.scalars(select(Field).where(Field.sample_id == sample.id, Field.place == place)).one()
     head = frame(session, actor, sample)
-    cells = _cells(session, row, head.seen, kinds(language))
+    cells = _cells(session, row, head.seen, {BLIND: blind_kind(language), **kinds(language)})
     at = places.index(place)
-    viewable = shown_as(request.app.state.context.files, row.image_sha256) is not None
+    files = request.app.state.context.files
+    viewable = shown_as(files, row.image_sha256) is not None
+    if is_viewed(files, row.image_sha256):
+        viewable = row.state in READ
     return render(
         request, "field.html", actor=actor, part="field", sample=head, field=row, places=places,
         before=places[at - 1] if at else None, after=places[at + 1] if at + 1 < len(places) else None,
@@ -57,17 +61,17 @@ def page(
 
 def _cells(session: Session, field: Field, seen: int, known: dict[str, Kind]) -> list[dict[str, Any]]:
     answers = Answers(seen)
-    query = select(Cell, answers.first(Answer.label)).where(
+    query = select(Cell, answers.first(Answer.label), hidden(seen)).where(
         Cell.field_id == field.id, Cell.deleted.is_(False)
     )
     found = []
-    for cell, said in session.execute(answers.joined(query).order_by(Cell.y0, Cell.x0, Cell.id)):
-        label = said or machine_label(cell.machine_class, cell.decision)
+    for cell, said, unseen in session.execute(answers.joined(query).order_by(Cell.y0, Cell.x0, Cell.id)):
+        label = BLIND if unseen else said or machine_label(cell.machine_class, cell.decision)
         found.append(
             {
                 "id": cell.id, "box": [cell.x0, cell.y0, cell.x1, cell.y1], "label": label, "at_edge": cell.at_edge,
                 "name": known[label].name, "letter": known[label].letter,
-                "sure": "" if cell.probability is None else int(100 * cell.probability),
+                "sure": "" if unseen or cell.probability is None else int(100 * cell.probability),
             }
         )  # fmt: skip
     return found

@@ -15,12 +15,13 @@ from leukolens.errors import Missing
 from leukolens.server.intake import samples
 from leukolens.server.jobs import queue
 from leukolens.server.review import counted, gallery
+from leukolens.server.review.blind import BLIND, is_hidden
 from leukolens.server.store.files import Files
 from leukolens.server.store.tables import Cell, Field, Sample
 from leukolens.server.web.context import Acting, Reading
 from leukolens.server.web.pages.frame import frame, in_reach, place_of
 from leukolens.server.web.pages.images import shown_as
-from leukolens.server.web.pages.kinds import Kind, kinds, kinds_data, words
+from leukolens.server.web.pages.kinds import Kind, blind_kind, kinds, kinds_data, words
 from leukolens.server.web.pages.tally import shown
 from leukolens.server.web.rendering import language_of, render
 from leukolens.server.web.text import translate
@@ -106,7 +107,7 @@ def differential(key: str, request: Request, actor: Acting, session: Reading) ->
 
 @router.get("/samples/{key}/cells/{cell_id}")
 def one(key: str, cell_id: int, request: Request, actor: Acting, session: Reading) -> Response:
-    """What is known of one cell, for the large view.
+    """What is known of one cell, for the large view; nothing of the machine's where that is hidden.
 
     Raises:
         Missing: Where the sample has no such cell.
@@ -120,6 +121,8 @@ def one(key: str, cell_id: int, request: Request, actor: Acting, session: Readin
     if row is None:
         raise Missing("there is no such cell", "Load the page again")
     cell, field = row
+    seen, _, _ = place_of(session, actor, sample)
+    unseen = is_hidden(session, cell, seen)
     files: Files = request.app.state.context.files
     viewable = shown_as(files, field.image_sha256) is not None
     return JSONResponse(
@@ -129,12 +132,13 @@ def one(key: str, cell_id: int, request: Request, actor: Acting, session: Readin
             "box": [cell.x0, cell.y0, cell.x1, cell.y1],
             "image": f"/samples/{sample.key}/fields/{field.place}/image" if viewable else None,
             "crop": f"/cells/{cell.id}/crop.jpg",
-            "machine_class": cell.machine_class,
-            "probabilities": cell.probabilities,
-            "reason": cell.reason,
-            "distance": cell.distance,
-            "class_set": cell.class_set,
             "at_edge": cell.at_edge,
+            "blind": unseen,
+            "machine_class": None if unseen else cell.machine_class,
+            "probabilities": None if unseen else cell.probabilities,
+            "reason": "" if unseen else cell.reason,
+            "distance": None if unseen else cell.distance,
+            "class_set": None if unseen else cell.class_set,
         }
     )
 
@@ -148,6 +152,8 @@ def tally(request: Request, session: Session, sample: Sample, seen: int) -> Any:
 def _groups(language: str, found: Sequence[gallery.Group]) -> list[Group]:
     cells = {group.label: group.cells for group in found}
     known = kinds(language)
+    if BLIND in cells:
+        known = {BLIND: blind_kind(language), **known}
     return [
         Group(
             kind=kind,
@@ -176,6 +182,8 @@ def _tile(language: str, cell: gallery.GalleryCell, known: dict[str, Kind]) -> T
 
 def _words(language: str, cell: gallery.GalleryCell, known: dict[str, Kind]) -> str:
     """What the page's script says of it too, once it has another name."""
+    if cell.label == BLIND:
+        return translate(language, "script.tile_blind", place=cell.field)
     said = "tile_person" if cell.reviewed else "tile_machine"
     return translate(
         language, f"script.{said if cell.machine_class else 'tile_drawn'}", name=known[cell.label].name,
@@ -192,7 +200,7 @@ def _references(cells: Sequence[gallery.GalleryCell]) -> tuple[int, ...]:
 
 
 def _shows_its_class(cell: gallery.GalleryCell) -> bool:
-    if cell.at_edge or not cell.pictured or cell.label == UNSURE:
+    if cell.at_edge or not cell.pictured or cell.label in {UNSURE, BLIND}:
         return False
     # Of a class that only a person names, the machine cannot be certain.
     return cell.probability >= CERTAIN or (cell.reviewed and cell_class(cell.label).form_of is not None)

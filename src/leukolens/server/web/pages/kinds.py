@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from functools import cache
 
 from leukolens.report.overlay import ink_on
+from leukolens.server.review.blind import BLIND
 from leukolens.server.web.text import texts, translate
 from leukolens.taxonomy import ALL_CLASSES, OTHER, UNSURE, CellClass
 
 UNSURE_LETTER = "?"
 UNSURE_RGB = (110, 116, 122)
+BLIND_LETTER = "○"
+BLIND_RGB = (208, 213, 218)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,11 @@ class Kind:
         return self.letter
 
 
+def blind_kind(language: str) -> Kind:
+    """What a cell is shown as whose machine's answer is hidden: no class, and no key gives it."""
+    return Kind(BLIND, translate(language, "blind.name"), BLIND_LETTER, leukocyte=False)
+
+
 @cache
 def kinds(language: str) -> dict[str, Kind]:
     """Every one by its key: *unsure* first, what is no white cell last, the rest in taxonomy order."""
@@ -45,16 +53,17 @@ def kinds(language: str) -> dict[str, Kind]:
 
 
 def kinds_data(language: str) -> list[dict[str, str]]:
-    """The same for the scripts of a page."""
+    """The same for the scripts of a page, and what a hidden cell is shown as, which has no shortcut."""
+    blind = blind_kind(language)
     return [
         {"key": kind.key, "name": kind.name, "letter": kind.letter, "shortcut": kind.shortcut}
         for kind in kinds(language).values()
-    ]
+    ] + [{"key": blind.key, "name": blind.name, "letter": blind.letter, "shortcut": ""}]
 
 
 def kinds_style() -> str:
     """A stylesheet: of each class the colour, and the ink that is read on it."""
-    colours = [(one.key, one.rgb) for one in ALL_CLASSES] + [(UNSURE, UNSURE_RGB)]
+    colours = [(one.key, one.rgb) for one in ALL_CLASSES] + [(UNSURE, UNSURE_RGB), (BLIND, BLIND_RGB)]
     return "".join(
         f".c-{key} {{ --class: rgb{rgb}; --on-class: rgb{ink_on(rgb)}; }}\n" for key, rgb in colours
     )

@@ -14,6 +14,7 @@ from leukolens.errors import Unfit
 from leukolens.server.actor import Actor
 from leukolens.server.intake import samples
 from leukolens.server.intake.uploads import Refusal, Upload, receive
+from leukolens.server.intake.watched import NotTaken
 from leukolens.server.jobs import queue
 from leukolens.server.store.tables import Cell, Field, Sample
 from leukolens.server.web.context import Acting, Reading, Writing
@@ -145,6 +146,25 @@ def again(key: str, request: Request, actor: Acting, session: Writing) -> Respon
     return RedirectResponse(f"/samples/{key}", SEE_OTHER)
 
 
+@router.post("/samples/{key}/delete")
+def delete(
+    key: str, request: Request, actor: Acting, session: Writing, confirm: Text = "", why: Text = ""
+) -> Response:
+    """Erases whose smear it is and its pictures, where the sample's key was typed to confirm it."""
+    sample = samples.find(session, key)
+    try:
+        if confirm.strip().upper() != sample.key:
+            raise Unfit(translate(language_of(request), "delete.not_confirmed", key=sample.key), "")
+        samples.delete(session, actor, sample, why)
+    except Unfit as error:
+        session.rollback()
+        return _sample(request, actor, session, samples.find(session, key), problem=str(error), status=422)
+    session.commit()
+    if request.app.state.context.worker is not None:
+        request.app.state.context.worker.wake()  # it removes the images
+    return RedirectResponse("/", SEE_OTHER)
+
+
 def number(language: str, said: str) -> float | None:
     """A number that was typed, with a point or a comma; None where nothing was.
 
@@ -180,8 +200,14 @@ def _list(
     here = f"/?{urlencode(wanted if after is None else {**wanted, 'after': after})}"
     return render(
         request, "samples.html", actor=actor, status=status, rows=rows[:PAGE], more=more, here=here, wanted=wanted,
-        busy=any(row.waiting for row in rows), problem=problem, given=given or EMPTY,
+        busy=any(row.waiting for row in rows), problem=problem, given=given or EMPTY, not_taken=_not_taken(request),
     )  # fmt: skip
+
+
+def _not_taken(request: Request) -> tuple[NotTaken, ...]:
+    """What lies in the watched folder and cannot be taken."""
+    watcher = request.app.state.context.watcher
+    return () if watcher is None else watcher.not_taken
 
 
 def _sample(
@@ -196,7 +222,8 @@ def _sample(
 ) -> Response:
     return render(
         request, "sample.html", actor=actor, status=status, part="sample", sample=frame(session, actor, sample),
-        problem=problem, refused=refused, words=words(language_of(request)), **_fields(session, sample),
+        problem=problem, refused=refused, may_delete=actor.role in {"reviewer", "administrator"},
+        words=words(language_of(request)), **_fields(session, sample),
     )  # fmt: skip
 
 

@@ -62,6 +62,7 @@ class Shown:
         concentrations: Whether the rows have some.
         flags: What to look at, in words.
         warnings: What to know, in words.
+        hidden: Cells that are counted nowhere yet, since the machine's answer is hidden.
     """
 
     denominator: int
@@ -72,6 +73,7 @@ class Shown:
     concentrations: bool
     flags: tuple[str, ...]
     warnings: tuple[str, ...]
+    hidden: int
 
 
 def shown(live: Live, kinds: dict[str, Kind]) -> Shown:
@@ -96,6 +98,7 @@ def shown(live: Live, kinds: dict[str, Kind]) -> Shown:
         concentrations=reviewed.white_count is not None,
         flags=tuple(flag.message for flag in live.flags),
         warnings=reviewed.warnings,
+        hidden=live.hidden,
     )
 
 

@@ -11,7 +11,7 @@ const address = page.dataset.address;
 const field = Number(page.dataset.place);
 const locked = page.dataset.locked === "yes";
 const kinds = new Map(JSON.parse(one("#kinds").textContent).map((kind) => [kind.key, kind]));
-const byShortcut = new Map([...kinds.values()].map((kind) => [kind.shortcut, kind.key]));
+const byShortcut = new Map([...kinds.values()].filter((kind) => kind.shortcut).map((kind) => [kind.shortcut, kind.key]));
 const cells = new Map(JSON.parse(one("#cells").textContent).map((cell) => [cell.id, cell]));
 const stage = one("#viewer");
 const marks = new Map();
@@ -120,17 +120,17 @@ async function act(verb, body, said) {
   }
 }
 
-function changed({ id, label }) {
+function changed({ id, label, blind }) {
   const cell = cells.get(id);
   if (!cell) return;
-  if (label === null) {
+  if (label === null && !blind) {
     viewer?.removeOverlay(marks.get(id));
     one(`#list [data-id="${id}"]`)?.closest("li").remove();
     cells.delete(id);
     if (chosen === id) choose(null);
     return;
   }
-  cell.label = label;
+  cell.label = blind ? "blind" : label;
   dress(cell);
 }
 

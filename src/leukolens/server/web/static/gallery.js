@@ -12,9 +12,10 @@ const address = gallery.dataset.address;
 const locked = gallery.dataset.locked === "yes";
 const groups = one("#groups");
 const kinds = new Map(JSON.parse(one("#kinds").textContent).map((kind) => [kind.key, kind]));
-const byShortcut = new Map([...kinds.values()].map((kind) => [kind.shortcut, kind.key]));
+const byShortcut = new Map([...kinds.values()].filter((kind) => kind.shortcut).map((kind) => [kind.shortcut, kind.key]));
 const struck = new Map(); // tiles of cells that were struck out, for undo
 const cellOf = (shown) => Number(shown.id.slice(1)); // "c12"
+const BLIND = "blind"; // the machine's answer is hidden until it has a name
 const labelOf = (shown) => shown.closest(".group")?.dataset.label;
 const tile = (id) => document.getElementById(`c${id}`) ?? struck.get(String(id));
 const nest = (label) => one(`.group[data-label="${CSS.escape(label)}"] .tiles`, groups);
@@ -54,10 +55,11 @@ function recount() {
 }
 
 function describe(shown) {
+  if (labelOf(shown) === BLIND) return shown.setAttribute("aria-label", say("tile_blind", { place: shown.dataset.place }));
   const kind = kinds.get(labelOf(shown));
   const machine = kinds.get(shown.dataset.machine);
   const said = shown.dataset.by === "person" ? "tile_person" : "tile_machine";
-  shown.setAttribute("aria-label", say(machine ? said : "tile_drawn", {
+  return shown.setAttribute("aria-label", say(machine ? said : "tile_drawn", {
     name: kind?.name ?? labelOf(shown), machine: machine?.name ?? "", sure: one(".sure", shown)?.textContent ?? 0, place: shown.dataset.place,
   }));
 }
@@ -65,7 +67,7 @@ function describe(shown) {
 function apply(changes) {
   for (const change of changes) {
     const shown = tile(change.id);
-    if (change.label === null) {
+    if (change.label === null && !change.blind) {
       if (shown) struck.set(String(change.id), shown);
       shown?.remove();
       continue;
@@ -73,7 +75,8 @@ function apply(changes) {
     if (!shown) return window.location.reload(); // drawn or struck out before this page was loaded
     struck.delete(String(change.id));
     shown.dataset.by = change.by;
-    if (labelOf(shown) !== change.label) place(shown, change.label);
+    const label = change.blind ? BLIND : change.label;
+    if (labelOf(shown) !== label) place(shown, label);
     describe(shown);
   }
   recount();
@@ -84,7 +87,7 @@ function act(verb, tiles, label) {
   if (locked) return complain(say("locked"));
   const cells = tiles.map(cellOf);
   if (!cells.length) return;
-  const before = tiles.map((shown) => ({ id: cellOf(shown), label: labelOf(shown), by: shown.dataset.by ?? "machine" }));
+  const before = tiles.map((shown) => ({ id: cellOf(shown), label: labelOf(shown), by: shown.dataset.by ?? "machine", blind: labelOf(shown) === BLIND }));
   const next = selection.after(tiles);
   apply(cells.map((id) => ({ id, label, by: "person" })));
   tiles.forEach((shown) => shown.classList.add("waits"));
@@ -103,8 +106,32 @@ function act(verb, tiles, label) {
   if (large.isOpen) next ? large.open(next) : large.close();
 }
 
+// What the machine says of a cell that has just been named without knowing it.
+async function reveal(id) {
+  const answer = await fetch(`${address}/cells/${id}`).catch(() => null);
+  const shown = tile(id);
+  if (!answer?.ok || !shown || shown.dataset.machine) return;
+  const cell = await answer.json();
+  if (!cell.machine_class) return;
+  const probability = cell.probabilities[cell.machine_class];
+  Object.assign(shown.dataset, { machine: cell.machine_class, order: cell.probabilities[labelOf(shown)] ?? probability });
+  const badge = document.createElement("i");
+  badge.className = `badge c-${cell.machine_class}`;
+  badge.textContent = kinds.get(cell.machine_class)?.letter ?? "";
+  const sure = document.createElement("i");
+  sure.className = "sure";
+  sure.textContent = Math.floor(100 * probability);
+  shown.append(badge, sure);
+  describe(shown);
+}
+
 function heard(answer) {
   apply(answer.changed);
+  const named = answer.changed.filter((change) => change.label !== null && tile(change.id)?.hasAttribute("data-blind"));
+  for (const { id } of named) {
+    tile(id).removeAttribute("data-blind");
+    reveal(id);
+  }
   settleDifferential();
   return answer;
 }
@@ -130,9 +157,13 @@ function turnBack(verb) {
 
 const meant = () => (large.isOpen ? [large.shown] : selection.meant());
 
-function label(key, tiles = meant()) {
+// Cells that show nothing of the machine's are named by themselves: an act on others leaves them where they are.
+function label(key, asked = meant()) {
+  const seen = asked.filter((shown) => labelOf(shown) !== BLIND);
+  const tiles = seen.length ? seen : asked;
+  if (key === BLIND) return undefined;
   if (!tiles.length) return announce(say("none_chosen"));
-  act("label", tiles, key);
+  return act("label", tiles, key);
 }
 
 function stepLarge(step) {

@@ -1,6 +1,6 @@
 // One cell, large: what lies around it, what the machine thinks, and why.
 
-import { all, complain, one, say } from "./page.js";
+import { all, complain, one, problem, say } from "./page.js";
 
 const AROUND = 3; // sides of the cell's box that are shown, until the slider says otherwise
 const CANVAS = 640;
@@ -18,6 +18,13 @@ export class Large {
     one("#large-before").addEventListener("click", () => this.move(-1));
     one("#large-after").addEventListener("click", () => this.move(1));
     one("#large-close").addEventListener("click", () => this.close());
+    this.why = one("#large-why");
+    this.why.addEventListener("click", () => this.#explain(!this.#explains));
+    this.dialog.addEventListener("keydown", (event) => {
+      if (event.key.toUpperCase() !== "W" || event.ctrlKey || event.metaKey || event.altKey || this.why.disabled) return;
+      event.preventDefault();
+      this.#explain(!this.#explains);
+    });
     this.dialog.addEventListener("close", () => this.shown?.focus());
   }
 
@@ -41,7 +48,9 @@ export class Large {
       this.cell = cell;
       this.#write(tile);
       await this.#picture(cell);
-      if (this.shown === tile) this.#draw();
+      if (this.shown !== tile) return;
+      this.#draw();
+      if (this.#explains) this.#explain(true);
     } catch (error) {
       complain(error.message);
     }
@@ -63,6 +72,9 @@ export class Large {
       cell.at_edge ? say("at_edge") : "",
     ].filter(Boolean).join(" · ");
     one("#large-field").href = `${this.address}/fields/${cell.place}?cell=${cell.id}`;
+    this.evidence = null;
+    this.why.disabled = !cell.probabilities || !cell.image;
+    one("#large-legend").textContent = "";
     this.#bars(cell.probabilities);
     this.#references(cell.machine_class ?? label);
   }
@@ -94,6 +106,35 @@ export class Large {
     one("#large-reference-title").hidden = !strip.childElementCount;
   }
 
+  get #explains() { return this.why.getAttribute("aria-pressed") === "true"; }
+
+  // Where the network saw the class that the cell is shown as, or the machine's own where it knows no such class.
+  async #explain(wanted) {
+    this.why.setAttribute("aria-pressed", String(wanted));
+    const { cell, shown } = this;
+    if (!wanted || this.why.disabled) {
+      this.evidence = null;
+      one("#large-legend").textContent = "";
+      return this.#draw();
+    }
+    const label = this.labelOf(shown);
+    const asked = label in cell.probabilities ? label : cell.machine_class;
+    try {
+      const answer = await fetch(`${this.address}/cells/${cell.id}/evidence?label=${encodeURIComponent(asked)}`, { headers: { Accept: "application/json" } });
+      const said = await answer.json().catch(() => ({}));
+      if (!answer.ok) throw new Error(problem(said, answer.status));
+      const veil = new Image();
+      veil.src = said.veil;
+      await veil.decode();
+      if (this.shown !== shown || !this.#explains) return;
+      this.evidence = { veil, square: said.square };
+      one("#large-legend").textContent = say("evidence", { name: this.kinds.get(said.label)?.name ?? said.label });
+      this.#draw();
+    } catch (error) {
+      complain(error.message);
+    }
+  }
+
   async #picture(cell) {
     const source = cell.image ?? cell.crop;
     if (!this.#pictures.has(source)) {
@@ -120,6 +161,10 @@ export class Large {
     pen.fillRect(0, 0, CANVAS, CANVAS);
     pen.imageSmoothingQuality = "high";
     pen.drawImage(this.picture, -left * scale, -top * scale, this.picture.naturalWidth * scale, this.picture.naturalHeight * scale);
+    if (this.evidence) {
+      const [ex0, ey0, ex1, ey1] = this.evidence.square;
+      pen.drawImage(this.evidence.veil, (ex0 - left) * scale, (ey0 - top) * scale, (ex1 - ex0) * scale, (ey1 - ey0) * scale);
+    }
     pen.lineWidth = 4;
     pen.strokeStyle = "rgb(255 255 255 / .8)";
     pen.strokeRect((x0 - left) * scale, (y0 - top) * scale, (x1 - x0) * scale, (y1 - y0) * scale);
