@@ -139,7 +139,7 @@ class Finding(_Part):
 
 
 class Quick(_Part):
-    """What came of reading in 8-bit whole numbers, on cells that were held out."""
+    """What came of reading in 8-bit whole numbers: on held-out cells, or where none were, on some that taught it."""
 
     changed: float = Field(ge=0, le=1, description="share of cells that were given another class")
     decided: float = Field(ge=0, le=1, description="share of cells of which another decision was made")
@@ -274,6 +274,11 @@ class Bundle:
     normalisation: bytes | None = field(default=None, repr=False)
     quick: bytes | None = field(default=None, repr=False)
     vectors: bytes | None = field(default=None, repr=False)
+
+    @property
+    def members(self) -> tuple[bytes | None, ...]:
+        """What it holds beside card and classifier, in the order in which `pack` and `save` take it."""
+        return self.detector, self.familiarity, self.replay, self.normalisation, self.quick, self.vectors
 
 
 def pack(

@@ -175,6 +175,8 @@ def test_what_a_quick_engine_leaves_close_is_asked_of_the_reference(
     said = Classifier(both, engine="int8").answers(colours)
     again = close_to_any(alone, plain.card.judgement)
     assert 0 < again.sum() < len(again)
+    assert np.array_equal(said.again, again)
+    assert not expected.again.any()
     assert np.array_equal(said.probabilities[again], expected.probabilities[again])
     assert np.array_equal(said.probabilities[~again], alone.probabilities[~again])
     assert not np.array_equal(said.probabilities, expected.probabilities)
@@ -199,7 +201,9 @@ def test_what_a_quick_engine_leaves_close_is_asked_of_the_reference(
 def test_close_is_close_to_a_threshold_or_a_tie(
     probabilities: tuple[float, float], distance: float, close: bool
 ) -> None:
-    answers = Answers(np.array([probabilities]), np.ones(1), None, np.array([distance]))
+    answers = Answers(
+        np.array([probabilities]), np.ones(1), None, np.array([distance]), np.zeros(1, np.bool_)
+    )
     judgement = Judgement(accept_above=0.8, usual_within=5.0, unlike_beyond=10.0)
     assert close_to_any(answers, judgement).tolist() == [close]
 

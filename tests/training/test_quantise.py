@@ -106,3 +106,12 @@ def test_one_that_changes_none_comes_along_and_is_used(
     assert chosen.note == ""
     assert chosen.quick is not None
     assert "int8" in chosen.quick.words
+
+
+def test_a_graph_that_the_test_vectors_refuse_is_not_said_to_change_nothing(
+    exported: Bundle, crops: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantise, "quantised", lambda graph, crops: b"no graph")
+    without = quantise.quickened(exported, crops, crops, "these")
+    assert without.quick is None
+    assert without.card.quick is None

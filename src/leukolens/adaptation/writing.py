@@ -98,9 +98,11 @@ def _quick(plain: Bundle, parts: Parts, crops: NDArray[np.uint8]) -> tuple[bytes
     if parts.quick is None:
         return None, vectors
     carrying = replace(plain, quick=with_head(parts.quick, parts.head), vectors=vectors)
+    named = Classifier(carrying, engine=WHOLE_NUMBERS)
+    if named.choice.note:
+        return None, vectors
     expected, said = (
-        Classifier(carrying, engine=engine).probabilities(crops).argmax(axis=1)
-        for engine in (REFERENCE, WHOLE_NUMBERS)
+        own.probabilities(crops).argmax(axis=1) for own in (Classifier(carrying, engine=REFERENCE), named)
     )
     return (carrying.quick if np.array_equal(expected, said) else None), vectors
 

@@ -30,23 +30,28 @@ class Answers:
         features: What the last layer saw at the first look, float32 (n, d); None where the bundle's graph
             gives none.
         distance: How far each lies from learned cells, float64 (n,); None where the bundle doesn't know.
+        again: Which a quick engine left close to a threshold, so that these answers are the reference's, bool (n,).
     """
 
     probabilities: NDArray[np.float64]
     agreement: NDArray[np.float64]
     features: NDArray[np.float32] | None
     distance: NDArray[np.float64] | None
+    again: NDArray[np.bool_]
 
     def put(self, places: NDArray[np.int64], others: Answers) -> None:
         """Has the answers at these places replaced by others, one a place."""
         self.probabilities[places], self.agreement[places] = others.probabilities, others.agreement
+        self.again[places] = True
         for own, other in ((self.features, others.features), (self.distance, others.distance)):
             if own is not None and other is not None:
                 own[places] = other
 
 
 def close_to_any(said: Answers, judgement: Judgement) -> NDArray[np.bool_]:
-    """(n,): whether so little as a quick engine is out by could change a class, a decision or a set.
+    """(n,): whether a quick engine's error could change the class, or its acceptance by probability or distance.
+
+    Sets of classes are not looked after: near their low thresholds lies a class or other of most cells.
 
     Args:
         said: By a quick engine.
@@ -59,7 +64,7 @@ def close_to_any(said: Answers, judgement: Judgement) -> NDArray[np.bool_]:
     if said.distance is not None:
         for limit in (judgement.usual_within, judgement.unlike_beyond):
             if limit is not None:
-                close |= np.abs(said.distance / limit - 1) < CLOSE
+                close |= np.abs(said.distance - limit) < CLOSE * limit
     return np.asarray(close, np.bool_)
 
 
@@ -114,8 +119,8 @@ class Classifier:
         The logits are divided by the card's temperature before the softmax (Guo et al., *On calibration
         of modern neural networks*, ICML 2017). A crop whose best class stays under the card's threshold
         is looked at from as many sides as the card says, and its probabilities are their mean: a smear
-        has no up and down. Where a quick engine runs, all that it leaves close to any threshold is asked of the
-        reference again.
+        has no up and down. Where a quick engine runs, what it leaves close to a threshold (`close_to_any`) is
+        asked of the reference again.
 
         Raises:
             BundleError: Where the bundle's graph cannot run.
@@ -144,7 +149,7 @@ class Classifier:
         distance = None
         if features is not None and self.familiarity is not None:
             distance = self.familiarity.distance(features)
-        return Answers(first, agreement, features, distance)
+        return Answers(first, agreement, features, distance, np.zeros(len(first), np.bool_))
 
     def features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What the last layer sees of crops, uint8 (n, size, size, 3): float32 (n, d).

@@ -80,7 +80,10 @@ class OnnxRuntime:
         options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
         options.log_severity_level = 4
-        return _OnnxSession(onnxruntime.InferenceSession(graph, options, providers=[self.provider]))
+        session = onnxruntime.InferenceSession(graph, options, providers=[self.provider])
+        if self.provider not in session.get_providers():  # it goes on with the processor, and says nothing
+            raise RuntimeError(f"{self.provider} cannot be used here")
+        return _OnnxSession(session)
 
 
 class _OnnxSession:

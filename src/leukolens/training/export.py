@@ -177,17 +177,14 @@ def export_run(
     whole = bundle.unpack(bundle.pack(card, graph, None, familiarity, replay, normalisation), str(out))
     if network.head == "pool" and not recipe.framing.whole_image:
         whole = _quickened(whole, teach, shown, recipe)
-    return bundle.save(
-        whole.card, graph, out, None, familiarity, replay, normalisation, whole.quick, whole.vectors
-    )
+    return bundle.save(whole.card, graph, out, *whole.members)
 
 
 def _quickened(whole: Bundle, teach: Crops, shown: Crops, recipe: Recipe) -> Bundle:
     taught = _sample(teach, recipe.seed)
-    whence = "those" if recipe.validation.fold is None else f"fold {recipe.validation.fold}"
-    return quickened(
-        whole, _middles(taught, recipe), _middles(shown, recipe), f"{len(shown)} crops of {whence}"
-    )
+    fold = recipe.validation.fold
+    whence = "some that taught it" if fold is None else f"{len(shown)} of fold {fold}, held out"
+    return quickened(whole, _middles(taught, recipe), _middles(shown, recipe), whence)
 
 
 def _middles(crops: Crops, recipe: Recipe) -> NDArray[np.uint8]:

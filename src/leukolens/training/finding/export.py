@@ -144,12 +144,7 @@ def chosen(given: Bundle, graph: bytes, finding: Finding, fields: list[LabelledF
 def with_detector(given: Bundle, graph: bytes, finding: Finding) -> Bundle:
     """A bundle with this detector in place of its own, in memory."""
     card = given.card.model_copy(update={"finding": finding})
-    return bundle.unpack(bundle.pack(card, given.classifier, graph, *_beside(given)), given.card.name)
-
-
-def _beside(given: Bundle) -> tuple[bytes | None, ...]:
-    """The bundle's members beside its graphs, which a detector leaves as they are."""
-    return given.familiarity, given.replay, given.normalisation, given.quick, given.vectors
+    return bundle.unpack(bundle.pack(card, given.classifier, graph, *given.members[1:]), given.card.name)
 
 
 def check(network: Detector, engine: FindingEngine) -> float:
@@ -213,7 +208,7 @@ def add_detector(folder: Path, given: Bundle, out: Path, root: Path, *, choice: 
             "Give the finding.json that exporting a run with a fold wrote, with --finding",
         )
     card = given.card.model_copy(update={"finding": finding})
-    return bundle.save(card, given.classifier, out, graph, *_beside(given))
+    return bundle.save(card, given.classifier, out, graph, *given.members[1:])
 
 
 def read_choice(path: Path) -> dict[str, object]:
