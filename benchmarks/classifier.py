@@ -30,14 +30,17 @@ from leukolens.reading.processor import flags
 CROPS = 32
 ROUNDS = 15
 MATRIX = 1024
+COPIED = 256 * 2**20
 
 
-def multiplications(side: int, classes: int) -> int:
-    """Of numbers, for one crop: counted as torch runs the convolutions and the last layer."""
-    counted = 0
+def work(side: int, classes: int) -> tuple[int, int]:
+    """Multiplications of one crop, and bytes of values that its layers write: counted as torch runs them."""
+    counted = written = 0
 
     def count(module: torch.nn.Module, given: tuple[torch.Tensor, ...], out: torch.Tensor) -> None:
-        nonlocal counted
+        nonlocal counted, written
+        if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)):
+            written += out.numel() * out.element_size()
         if isinstance(module, torch.nn.Conv2d):
             taps = module.kernel_size[0] * module.kernel_size[1]
             counted += out[0].numel() * module.in_channels // module.groups * taps
@@ -49,7 +52,19 @@ def multiplications(side: int, classes: int) -> int:
         module.register_forward_hook(count)
     with torch.inference_mode():
         network(torch.zeros(1, 3, side, side))
-    return counted
+    return counted, written
+
+
+def bytes_a_second() -> float:
+    """That this processor copies, read and written, in arrays that no cache holds; the best of some."""
+    source = np.ones(COPIED, np.uint8)
+    target = np.zeros_like(source)
+    best = float("inf")
+    for _ in range(5):
+        began = time.perf_counter()
+        np.copyto(target, source)
+        best = min(best, time.perf_counter() - began)
+    return 2 * COPIED / best
 
 
 def sides(bundle: Any) -> dict[str, Callable[[np.ndarray], Any]]:
@@ -93,19 +108,21 @@ def main() -> None:
             taken[name].append(time.perf_counter() - began)
     seconds = {name: statistics.median(times) for name, times in taken.items()}
     matrix_rate = MATRIX**3 / seconds.pop("matrix")
-    work = multiplications(side, classes)
+    multiplied, written = work(side, classes)
     rows = [
         {
             "engine": name,
             "crops_a_second": round(CROPS / second, 1),
             "against_torch_eager": round(seconds["torch eager"] / second, 2),
-            "share_of_matrix_rate": round(CROPS * work / second / matrix_rate, 2),
+            "share_of_matrix_rate": round(CROPS * multiplied / second / matrix_rate, 2),
         }
         for name, second in seconds.items()
     ]
     measured = {
         "processor": sorted(flags() & {"avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "avx2"}),
-        "million_multiplications_a_crop": round(work / 1e6, 1),
+        "million_multiplications_a_crop": round(multiplied / 1e6, 1),
+        "megabytes_written_a_crop": round(written / 1e6, 1),
+        "gigabytes_copied_a_second": round(bytes_a_second() / 1e9, 1),
         "thousand_million_multiplications_a_second": round(matrix_rate / 1e9, 1),
         "engines": rows,
     }

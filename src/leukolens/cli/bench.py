@@ -41,7 +41,8 @@ def bench(
             what = f"{len(images)} images"
         else:
             images, what = draw(Path(folder), DRAWN), f"{DRAWN} drawn cells of 320x240 pixels"
-        found = measured(reader, images, what, seconds)
+        options = ["--engine", engine, *(["--bundle", str(bundle)] if bundle else [])]
+        found = measured(reader, images, what, seconds, options)
     if json:
         import json as writer
 
