@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from leukolens.bundle import Judgement
+from leukolens.card import Judgement
 from leukolens.differential.confusion import by_group, confusion_of_groups
 from leukolens.differential.correction import corrected_shares
 from leukolens.differential.limits import exact_limits

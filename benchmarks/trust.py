@@ -34,7 +34,8 @@ import numpy as np
 from drawn_things import DRAWINGS
 from numpy.typing import NDArray
 
-from leukolens.bundle import Bundle, Framing, load
+from leukolens.bundle import Bundle, load
+from leukolens.card import Framing
 from leukolens.datasets.base import Sample, data_root
 from leukolens.datasets.bccd import Bccd
 from leukolens.datasets.catalogue import open_dataset

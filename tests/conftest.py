@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leukolens.bundle import Bundle, Card, Framing, Judgement, pack, unpack
+from leukolens.bundle import Bundle, pack, unpack
+from leukolens.card import Card, Framing, Judgement
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -19,18 +19,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from leukolens import bundle as bundle_module
-from leukolens.bundle import (
-    Bundle,
-    Card,
-    Finding,
-    Framing,
-    Judgement,
-    LearnedFrom,
-    load,
-    pack,
-    save,
-    unpack,
-)
+from leukolens.bundle import Bundle, load, pack, save, unpack
+from leukolens.card import Card, Finding, Framing, Judgement, LearnedFrom
 from leukolens.errors import BundleError
 
 GRAPH = bytes(range(256)) * 8

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 import leukolens.cli.main as command_line
-from leukolens.bundle import Card, Framing
+from leukolens.card import Card, Framing
 from leukolens.training.finding.recipe import DetectorRecipe
 from leukolens.training.recipe import Augment, Optimiser, Recipe, shipped
 

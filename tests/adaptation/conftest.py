@@ -11,7 +11,8 @@ from PIL import Image
 
 from leukolens.adaptation.replay import Replay
 from leukolens.adaptation.replay import pack as pack_replay
-from leukolens.bundle import Bundle, Card, Framing, Judgement, pack, unpack
+from leukolens.bundle import Bundle, pack, unpack
+from leukolens.card import Card, Framing, Judgement
 
 onnx = pytest.importorskip("onnx")
 

@@ -13,7 +13,8 @@ from leukolens.adaptation.normalisation import Norm
 from leukolens.adaptation.normalisation import pack as pack_norms
 from leukolens.adaptation.replay import Replay
 from leukolens.adaptation.replay import pack as pack_replay
-from leukolens.bundle import Card, Framing, Judgement, load, save
+from leukolens.bundle import load, save
+from leukolens.card import Card, Framing, Judgement
 from leukolens.cli.endings import Commands
 
 onnx = pytest.importorskip("onnx")

@@ -11,7 +11,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import leukolens.evaluation
-from leukolens.bundle import Card, Framing, Judgement, save
+from leukolens.bundle import save
+from leukolens.card import Card, Framing, Judgement
 from leukolens.cli.evaluate import evaluate
 from leukolens.datasets.manifest import manifest
 from leukolens.errors import BundleError, DataError, ReportError

@@ -16,7 +16,8 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import leukolens
-from leukolens.bundle import Adapted, Bundle, Framing, Judgement, pack
+from leukolens.bundle import Bundle, pack
+from leukolens.card import Adapted, Framing, Judgement
 from leukolens.cli.main import app
 from leukolens.datasets.synthetic import draw_single
 from leukolens.reading.familiarity import learned

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from leukolens.bundle import Judgement
+from leukolens.card import Judgement
 from leukolens.evaluation.predictions import Predictions
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "limits.py"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leukolens.bundle import Bundle, Card, Framing, Judgement, LearnedFrom
+from leukolens.bundle import Bundle
+from leukolens.card import Card, Framing, Judgement, LearnedFrom
 from leukolens.datasets.blood_cells import BloodCells
 from leukolens.datasets.catalogue import dataset_class
 from leukolens.datasets.labels import class_called

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from leukolens.bundle import Judgement
+from leukolens.card import Judgement
 from leukolens.evaluation.counted import counted
 from leukolens.evaluation.predictions import Predictions
 from leukolens.imaging.framing import Box

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from leukolens.bundle import Framing
+from leukolens.card import Framing
 from leukolens.datasets import synthetic
 from leukolens.datasets.synthetic import DRAWN_CLASSES, DrawnField, draw_field, draw_single
 from leukolens.imaging.framing import Box, frame, square

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from leukolens.bundle import Framing
+from leukolens.card import Framing
 from leukolens.datasets.synthetic import DRAWN_CLASSES, DrawnField, draw_single
 from leukolens.imaging.framing import Box, frame, frame_within
 from leukolens.imaging.nucleus import Slide, slide_of

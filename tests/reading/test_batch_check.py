@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from leukolens.bundle import Judgement
+from leukolens.card import Judgement
 from leukolens.imaging.framing import Box
 from leukolens.reading.batch_check import LEVEL, BatchCheck, asked_of, check
 from leukolens.reading.cell import Cell

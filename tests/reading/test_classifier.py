@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy import special
 
-from leukolens.bundle import Bundle, Judgement
+from leukolens.bundle import Bundle
+from leukolens.card import Judgement
 from leukolens.errors import BundleError, EngineError
 from leukolens.reading.classifier import LARGEST_BATCH, Answers, Classifier, close_to_any, softmax
 from leukolens.reading.engine import Engine

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from leukolens.bundle import Bundle, Finding, pack, unpack
+from leukolens.bundle import Bundle, pack, unpack
+from leukolens.card import Finding
 from leukolens.errors import BundleError
 from leukolens.imaging.color import WHITE_LEVEL
 from leukolens.imaging.nucleus import slide_of

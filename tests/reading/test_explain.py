@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from leukolens.bundle import Bundle, Framing
+from leukolens.bundle import Bundle
+from leukolens.card import Framing
 from leukolens.datasets.synthetic import draw_single
 from leukolens.errors import BundleError, ImageError
 from leukolens.imaging.framing import Box, frame, frame_within

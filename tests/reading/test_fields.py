@@ -14,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from leukolens.bundle import Bundle, Finding, Framing, pack, unpack
+from leukolens.bundle import Bundle, pack, unpack
+from leukolens.card import Finding, Framing
 from leukolens.errors import BundleError
 from leukolens.imaging.framing import Box
 from leukolens.imaging.nucleus import slide_of

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import leukolens
-from leukolens.bundle import Bundle, Framing, pack
+from leukolens.bundle import Bundle, pack
+from leukolens.card import Framing
 from leukolens.datasets.synthetic import draw_field, draw_single
 from leukolens.errors import BundleError
 from leukolens.imaging.framing import Box, frame

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leukolens.bundle import Judgement
+from leukolens.card import Judgement
 from leukolens.reading.trust import decide, percent
 from leukolens.taxonomy import CLASS_KEYS
 

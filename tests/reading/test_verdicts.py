@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from leukolens.bundle import Bundle, Judgement
+from leukolens.bundle import Bundle
+from leukolens.card import Judgement
 from leukolens.imaging.framing import Box
 from leukolens.reading.classifier import Classifier
 from leukolens.reading.familiarity import learned

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from leukolens.bundle import Bundle, Card
+from leukolens.bundle import Bundle
+from leukolens.card import Card
 from leukolens.differential.confusion import Confusion
 from leukolens.differential.ranges import load_ranges
 from leukolens.report.counting import Asked, confusion_for, counted_report, settings

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import leukolens
-from leukolens.bundle import Bundle, Judgement
+from leukolens.bundle import Bundle
+from leukolens.card import Judgement
 from leukolens.errors import ReportError
 from leukolens.imaging.framing import Box
 from leukolens.reading.cell import Cell, ImageReading

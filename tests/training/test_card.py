@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from leukolens.bundle import Figure
+from leukolens.card import Figure
 from leukolens.datasets.base import Sample
 from leukolens.errors import TrainingError
 from leukolens.training.card import learned_from, read_figures

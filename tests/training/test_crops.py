@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from leukolens.bundle import Framing
+from leukolens.card import Framing
 from leukolens.datasets.base import Sample
 from leukolens.datasets.folder import Folder
 from leukolens.datasets.manifest import manifest

@@ -15,7 +15,8 @@ import torch
 from leukolens import bundle as bundles
 from leukolens.adaptation.normalisation import unpack as unpack_norms
 from leukolens.adaptation.onnx_convs import convolutions
-from leukolens.bundle import Bundle, Figure, Judgement
+from leukolens.bundle import Bundle
+from leukolens.card import Figure, Judgement
 from leukolens.errors import TrainingError
 from leukolens.evaluation.calibration import softmax
 from leukolens.models.resnet import resnet24

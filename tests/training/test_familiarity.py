@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from leukolens import bundle as bundles
-from leukolens.bundle import Judgement
+from leukolens.card import Judgement
 from leukolens.models.resnet import resnet24
 from leukolens.reading.classifier import Classifier
 from leukolens.reading.familiarity import from_bytes

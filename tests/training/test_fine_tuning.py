@@ -20,9 +20,10 @@ from leukolens.adaptation.onnx_head import head_of
 from leukolens.adaptation.replay import Replay, unpack
 from leukolens.adaptation.replay import pack as pack_replay
 from leukolens.adaptation.teacher import Taught, all_of
-from leukolens.bundle import Bundle, Card, Framing, Judgement, load
+from leukolens.bundle import Bundle, load
 from leukolens.bundle import pack as packed
 from leukolens.bundle import unpack as unpacked
+from leukolens.card import Card, Framing, Judgement
 from leukolens.datasets.folder import Folder
 from leukolens.datasets.synthetic import draw_single
 from leukolens.errors import LeukolensError

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from leukolens.adaptation.normalisation import pack, unpack
-from leukolens.bundle import Bundle, Card, Framing, Judgement
+from leukolens.bundle import Bundle
 from leukolens.bundle import pack as packed
 from leukolens.bundle import unpack as unpacked
+from leukolens.card import Card, Framing, Judgement
 from leukolens.errors import BundleError
 from leukolens.models.resnet import NETWORKS, Basic, Bottleneck, ResNet
 from leukolens.reading.engine import Engine

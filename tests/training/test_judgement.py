@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-from leukolens.bundle import Judgement
+from leukolens.card import Judgement
 from leukolens.datasets.base import Sample
 from leukolens.differential.confusion import confusion_of
 from leukolens.errors import TrainingError

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from leukolens.bundle import Bundle, Finding, LearnedFrom, save
+from leukolens.bundle import Bundle, save
+from leukolens.card import Finding, LearnedFrom
 from leukolens.datasets.catalogue import dataset_class
 from leukolens.errors import BundleError, DataError, RecipeError
 from leukolens.evaluation.unseen_answers import lab_called

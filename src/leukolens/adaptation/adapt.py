@@ -22,7 +22,8 @@ from leukolens.adaptation.replay import unpack as replay_in
 from leukolens.adaptation.teacher import Teacher, all_of, head_teacher
 from leukolens.adaptation.without_labels import must_be_new, with_features, with_normalisation
 from leukolens.adaptation.writing import Parts, figures_of, learned_from, today, write_own
-from leukolens.bundle import Adapted, Bundle
+from leukolens.bundle import Bundle
+from leukolens.card import Adapted
 from leukolens.datasets.folder import Folder
 from leukolens.errors import BundleError, LeukolensError
 from leukolens.reading.reader import Reader

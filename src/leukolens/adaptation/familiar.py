@@ -9,7 +9,8 @@ from leukolens.adaptation.judged import FEWEST_CELLS
 from leukolens.adaptation.local import Local
 from leukolens.adaptation.motion import returned
 from leukolens.adaptation.outer import Outer
-from leukolens.bundle import Bundle, Judgement
+from leukolens.bundle import Bundle
+from leukolens.card import Judgement
 from leukolens.reading.familiarity import Familiarity, from_bytes
 
 USUAL, UNLIKE = 0.95, 0.99

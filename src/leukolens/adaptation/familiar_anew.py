@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from leukolens.adaptation.familiar import UNLIKE, USUAL
 from leukolens.adaptation.judged import FEWEST_CELLS
-from leukolens.bundle import Bundle, Judgement
+from leukolens.bundle import Bundle
+from leukolens.card import Judgement
 from leukolens.reading.familiarity import Familiarity, from_bytes
 
 KIND = "unlabelled"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from leukolens.adaptation.local import Local, features_of
 from leukolens.adaptation.onnx_head import head_of
 from leukolens.adaptation.outer import Outer
-from leukolens.bundle import Judgement
+from leukolens.card import Judgement
 from leukolens.differential.confusion import Confusion, confusion_of
 from leukolens.evaluation.calibration import accept_threshold, fit_temperature, softmax
 from leukolens.evaluation.counted import counted

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leukolens.adaptation.grouping import grouped
-from leukolens.bundle import Card
+from leukolens.card import Card
 from leukolens.datasets.base import Sample, images_in
 from leukolens.datasets.folder import Folder
 from leukolens.errors import DataError, ImageError

@@ -20,7 +20,8 @@ from leukolens.adaptation.normalisation import Norm
 from leukolens.adaptation.onnx_head import Head
 from leukolens.adaptation.renormalise import renormalised
 from leukolens.adaptation.replay import Replay
-from leukolens.bundle import Bundle, Judgement
+from leukolens.bundle import Bundle
+from leukolens.card import Judgement
 from leukolens.errors import DataError
 from leukolens.reading.batch_check import check
 from leukolens.reading.choice import REFERENCE

@@ -15,7 +15,8 @@ from leukolens import bundle as bundles
 from leukolens.adaptation.comparison import Change, Comparison
 from leukolens.adaptation.local import Local
 from leukolens.adaptation.onnx_head import Head, with_head
-from leukolens.bundle import Adapted, Bundle, Card, Figure, LearnedFrom
+from leukolens.bundle import Bundle
+from leukolens.card import Adapted, Card, Figure, LearnedFrom
 from leukolens.datasets.folder import Folder
 from leukolens.errors import BundleError
 from leukolens.evaluation.ledger import code_commit

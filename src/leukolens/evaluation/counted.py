@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from leukolens.bundle import Judgement
+from leukolens.card import Judgement
 from leukolens.evaluation.predictions import Predictions
 from leukolens.reading.trust import decide
 from leukolens.taxonomy import cell_class, in_order

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from leukolens.bundle import Card
+from leukolens.card import Card
 from leukolens.datasets.base import CellDataset, Sample
 from leukolens.datasets.catalogue import NAMES
 from leukolens.evaluation import ledger

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from leukolens.bundle import Card
+from leukolens.card import Card
 from leukolens.datasets.catalogue import dataset_class
 from leukolens.errors import DataError
 from leukolens.evaluation.answers import Answers

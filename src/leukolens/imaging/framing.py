@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from leukolens.bundle import Framing
+from leukolens.card import Framing
 from leukolens.imaging.color import WHITE_LEVEL, balance
 from leukolens.imaging.nucleus import SEARCH_SIDE, Nucleus, Slide, nucleus_on, slide_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from leukolens.bundle import Judgement
+from leukolens.card import Judgement
 from leukolens.differential.limits import exact_limits
 from leukolens.reading.cell import Cell
 from leukolens.taxonomy import cell_class

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from leukolens.bundle import Bundle, Judgement
+from leukolens.bundle import Bundle
+from leukolens.card import Judgement
 from leukolens.reading.choice import AUTO, REFERENCE, Choice, choose, must_be_there
 from leukolens.reading.engine import Engine
 from leukolens.reading.familiarity import from_bytes

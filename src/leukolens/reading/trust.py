@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from leukolens.bundle import Judgement
+from leukolens.card import Judgement
 from leukolens.reading.cell import Decision
 from leukolens.taxonomy import cell_class
 

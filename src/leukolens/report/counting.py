@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from leukolens.bundle import Card
+from leukolens.card import Card
 from leukolens.differential.confusion import Confusion
 from leukolens.differential.flags import flags
 from leukolens.differential.percentages import differential

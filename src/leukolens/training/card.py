@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import leukolens
-from leukolens.bundle import Card, Figure, Judgement, LearnedFrom
+from leukolens.card import Card, Figure, Judgement, LearnedFrom
 from leukolens.datasets.catalogue import NAMES, dataset_class
 from leukolens.errors import TrainingError
 from leukolens.evaluation.ledger import code_commit

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from leukolens.bundle import Framing
+from leukolens.card import Framing
 from leukolens.datasets.base import Sample
 from leukolens.datasets.catalogue import open_dataset
 from leukolens.errors import TrainingError

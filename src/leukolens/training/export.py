@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from leukolens import bundle
-from leukolens.bundle import Bundle, Figure, Judgement
+from leukolens.bundle import Bundle
+from leukolens.card import Figure, Judgement
 from leukolens.errors import TrainingError
 from leukolens.models.resnet import ResNet
 from leukolens.reading.engine import Engine

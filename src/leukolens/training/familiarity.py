@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from leukolens.bundle import Judgement
+from leukolens.card import Judgement
 from leukolens.models.resnet import ResNet
 from leukolens.reading.batch_check import FEWEST_CELLS
 from leukolens.reading.familiarity import Familiarity, learned

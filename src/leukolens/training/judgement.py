@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from leukolens.bundle import SUFFIX, Judgement, load
+from leukolens.bundle import SUFFIX, load
+from leukolens.card import Judgement
 from leukolens.differential.confusion import Confusion, confusion_of
 from leukolens.errors import TrainingError
 from leukolens.evaluation.calibration import accept_threshold, fit_temperature, softmax

@@ -18,7 +18,8 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from leukolens.bundle import Bundle, Quick, pack, unpack
+from leukolens.bundle import Bundle, pack, unpack
+from leukolens.card import Quick
 from leukolens.datasets.synthetic import DRAWN_CLASSES, draw_single
 from leukolens.imaging.framing import frame
 from leukolens.reading.choice import WHOLE_NUMBERS, choose

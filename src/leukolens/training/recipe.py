@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from leukolens.bundle import Framing
+from leukolens.card import Framing
 from leukolens.errors import RecipeError
 from leukolens.taxonomy import CLASS_KEYS
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from leukolens.bundle import Framing
+from leukolens.card import Framing
 from leukolens.imaging.framing import Box, frame
 from leukolens.server.learning.cutting import SURROUNDINGS, cut, cut_field
 

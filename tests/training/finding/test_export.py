@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from leukolens import bundle as bundles
-from leukolens.bundle import Bundle, Finding
+from leukolens.bundle import Bundle
+from leukolens.card import Finding
 from leukolens.errors import TrainingError
 from leukolens.evaluation.detection import Matched, counted
 from leukolens.models.detector import KINDS, Detector, Peaks

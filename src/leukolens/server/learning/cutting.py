@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from leukolens.bundle import Framing
+    from leukolens.card import Framing
     from leukolens.imaging.framing import Box
 
 SURROUNDINGS = (3.0, 2.2, 1.6, 1.2)
@@ -34,7 +34,7 @@ SURROUNDINGS = (3.0, 2.2, 1.6, 1.2)
 
 def main() -> None:
     """Cuts out all that the plan says."""
-    from leukolens.bundle import Framing
+    from leukolens.card import Framing
 
     plan = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     _hold_within(plan["memory"])

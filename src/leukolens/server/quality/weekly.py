@@ -19,7 +19,7 @@ from datetime import UTC, datetime, time, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from leukolens.bundle import Judgement
+from leukolens.card import Judgement
 from leukolens.differential.limits import exact_limits
 from leukolens.errors import LeukolensError
 from leukolens.reading.batch_check import BatchCheck, check_counted

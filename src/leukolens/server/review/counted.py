@@ -13,7 +13,8 @@ from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 import leukolens
-from leukolens.bundle import Card, load
+from leukolens.bundle import load
+from leukolens.card import Card
 from leukolens.differential.counts import Differential, Flag, Tally
 from leukolens.differential.flags import flags
 from leukolens.differential.percentages import differential

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from leukolens import bundle
-from leukolens.bundle import Bundle, Finding, LearnedFrom
+from leukolens.bundle import Bundle
+from leukolens.card import Finding, LearnedFrom
 from leukolens.datasets.catalogue import dataset_class
 from leukolens.errors import TrainingError
 from leukolens.evaluation.detection import Matched, average_precision, best_threshold, matched
