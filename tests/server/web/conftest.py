@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from argon2 import PasswordHasher
 from fastapi import FastAPI
+from PIL import Image as Picture
 
+from leukolens.bundle import save
+from leukolens.datasets.synthetic import draw_field
 from leukolens.server.actor import ROLES, SERVER
 from leukolens.server.people import logins, passwords, users
 from leukolens.server.settings import Settings
@@ -46,6 +52,22 @@ def staff(database: Database) -> SimpleNamespace:
     with database.writing() as session:
         made = {role: users.create(session, SERVER, role, role.title(), role, PASSWORD).id for role in ROLES}
     return SimpleNamespace(**made)
+
+
+@pytest.fixture(scope="session")
+def bundle_path(tmp_path_factory: pytest.TempPathFactory, make_bundle: Callable[..., Any]) -> Path:
+    path = tmp_path_factory.mktemp("bundle") / "tiny.leukolens"
+    made = make_bundle()
+    save(made.card, made.classifier, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def smear() -> bytes:
+    """A drawn field, as PNG."""
+    drawn = draw_field(np.random.default_rng(5), 320, 240, ("neutrophil",), crowding=0.2)
+    Picture.fromarray(drawn.rgb).save(buffer := BytesIO(), "PNG")
+    return buffer.getvalue()
 
 
 class Browser(TestClient):

@@ -5,19 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
 import pytest
 from fastapi import FastAPI
-from PIL import Image as Picture
 from sqlalchemy import event, select, update
 
-from leukolens.bundle import save
-from leukolens.datasets.synthetic import draw_field
 from leukolens.server.actor import ROLES, Actor
 from leukolens.server.people import tokens
 from leukolens.server.settings import Limits, Settings
@@ -79,22 +74,6 @@ def _cell(row: Field, place: int, key: str, probability: float, decision: str, a
 def document() -> dict[str, Any]:
     """The API's description."""
     return create_app(Settings(Path("nowhere"))).openapi()
-
-
-@pytest.fixture(scope="session")
-def bundle_path(tmp_path_factory: pytest.TempPathFactory, make_bundle: Callable[..., Any]) -> Path:
-    path = tmp_path_factory.mktemp("bundle") / "tiny.leukolens"
-    made = make_bundle()
-    save(made.card, made.classifier, path)
-    return path
-
-
-@pytest.fixture(scope="session")
-def smear() -> bytes:
-    """A drawn field, as PNG."""
-    drawn = draw_field(np.random.default_rng(5), WIDTH, HEIGHT, ("neutrophil",), crowding=0.2)
-    Picture.fromarray(drawn.rgb).save(buffer := BytesIO(), "PNG")
-    return buffer.getvalue()
 
 
 @pytest.fixture

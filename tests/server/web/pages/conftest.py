@@ -19,8 +19,6 @@ from PIL import Image as Picture
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from leukolens.bundle import save
-from leukolens.datasets.synthetic import draw_field
 from leukolens.server.actor import ROLES, Actor
 from leukolens.server.settings import Settings
 from leukolens.server.store.database import Database
@@ -127,25 +125,9 @@ def image_file(kind: str, seed: int) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def smear() -> bytes:
-    """A drawn field, as PNG."""
-    drawn = draw_field(np.random.default_rng(5), WIDTH, HEIGHT, ("neutrophil",), crowding=0.2)
-    Picture.fromarray(drawn.rgb).save(buffer := BytesIO(), "PNG")
-    return buffer.getvalue()
-
-
-@pytest.fixture(scope="session")
 def picture() -> Callable[..., bytes]:
     """Makes an image file of a kind, of one colour that its seed decides."""
     return image_file
-
-
-@pytest.fixture(scope="session")
-def bundle_path(tmp_path_factory: pytest.TempPathFactory, make_bundle: Callable[..., Any]) -> Path:
-    path = tmp_path_factory.mktemp("bundle") / "tiny.leukolens"
-    made = make_bundle()
-    save(made.card, made.classifier, path)
-    return path
 
 
 @pytest.fixture
