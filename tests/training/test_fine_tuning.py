@@ -117,6 +117,13 @@ def made(parent: Bundle, lab: Path, out: Path, settings: Settings = QUICK) -> Ad
     return adapt(Reader(parent, threads=1), Folder(lab), out, teacher=teacher)
 
 
+def spoil(network, crops, truth, replay, settings, rng, tick):
+    """In place of `train_on`: every answer turned into its opposite."""
+    with torch.no_grad():
+        network.classifier.weight.mul_(-20)
+    tick(settings.steps)
+
+
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("own") / "own.leukolens"
@@ -139,11 +146,13 @@ class TestAnotherStain:
     def test_card_and_document_call_it_by_its_name(
         self, found: Adaptation, parent: Bundle, out: Path
     ) -> None:
-        card = load(out).card
+        card, before, after = load(out).card, network_of(parent).stages, network_of(load(out)).stages
+        same = all(torch.equal(*pair) for pair in zip(before.parameters(), after.parameters(), strict=True))
+        called = "head" if same else "network"
         assert card.adapted is not None
-        assert (card.adapted.method, card.adapted.verdict) == ("network", "better")
+        assert (card.adapted.method, card.adapted.verdict) == (called, "better")
         assert card.adapted.parent_sha256 == parent.sha256
-        assert document(found, out)["method"] == "network"
+        assert document(found, out)["method"] == called
         assert "by networks that had not seen their group" in card.judgement.chosen_on
 
     def test_its_cells_are_familiar_and_the_old_ones_still_are(
@@ -212,11 +221,6 @@ class TestWhatIsChosenInside:
     def test_training_that_does_not_help_leaves_the_head(
         self, parent: Bundle, taught: Taught, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def spoil(network, crops, truth, replay, settings, rng, tick):
-            with torch.no_grad():
-                network.classifier.weight.mul_(-20)
-            tick(settings.steps)
-
         monkeypatch.setattr(module, "train_on", spoil)
         ticks: list[int] = []
         teacher = network_teacher(parent, settings=QUICK, tick=ticks.append)
@@ -224,6 +228,15 @@ class TestWhatIsChosenInside:
         assert own.classifier is None
         assert not np.array_equal(own.head.weight, head_of(parent.classifier).weight)
         assert sum(ticks) == 2 * QUICK.steps == steps_of(QUICK) / 4
+
+    def test_the_card_then_says_that_the_head_learned(
+        self, parent: Bundle, lab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "train_on", spoil)
+        made(parent, lab, tmp_path / "own.leukolens")
+        adapted = load(tmp_path / "own.leukolens").card.adapted
+        assert adapted is not None
+        assert adapted.method == "head"
 
     def test_one_group_alone_moves_the_head_only(self, parent: Bundle, taught: Taught) -> None:
         one = replace(taught, groups=np.zeros(len(taught), np.int64))

@@ -120,7 +120,8 @@ def adapt(
     cells = {key: int(count) for key, count in zip(classes, counts, strict=True) if count}
     before_it, after_it, difference = figures_of(comparison)
     part = Adapted(
-        parent=card.name, parent_sha256=parent.sha256, date=today(), method=teacher.method,
+        parent=card.name, parent_sha256=parent.sha256, date=today(),
+        method=teacher.method if own.classifier else "head",  # training may have gone none of the way
         cells=cells, groups=len(set(local.groups)), strength=own.strength, verdict=verdict,
         before=before_it, after=after_it, difference=difference,
     )  # fmt: skip

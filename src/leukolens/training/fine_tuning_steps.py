@@ -46,7 +46,6 @@ class Settings:
             *Explicit inductive bias for transfer learning*, ICML 2018, decoupled as in AdamW).
         smoothing: Share of a label that is spread over the laboratory's classes.
         absent: Largest share of a label that goes to classes without a cell at hand, as the parent would give it.
-        size: Side of the views, in pixels; None for the crops' own.
     """
 
     steps: int = 40
@@ -56,7 +55,6 @@ class Settings:
     pull: float = 10.0
     smoothing: float = 0.05
     absent: float = 0.05
-    size: int | None = None
 
 
 def train_on(
@@ -87,7 +85,7 @@ def train_on(
     parameters: list[Tensor] = list(network.parameters())
     first = [parameter.detach().clone() for parameter in parameters]
     optimiser = torch.optim.AdamW(parameters, lr=settings.rate, betas=(0.9, 0.99), weight_decay=0)
-    pixels, side = torch.from_numpy(crops), settings.size or crops.shape[1]
+    pixels, side = torch.from_numpy(crops), crops.shape[1]
     for step in range(settings.steps):
         rate = settings.rate * _share(step, settings.steps)
         for group in optimiser.param_groups:
