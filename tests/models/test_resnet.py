@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import nn
 
 from leukolens.models.resnet import (
     NETWORKS,
+    RESAMPLED,
     Basic,
     Bottleneck,
     ResNet,
@@ -187,6 +189,40 @@ def test_every_layout_answers_and_learns(head: Any, norm: Any, stride_first: boo
 @torch.inference_mode()
 def test_a_pool_head_takes_any_size(size: tuple[int, int]) -> None:
     assert resnet24(4).eval()(torch.zeros(1, 3, *size)).shape == (1, 4)
+
+
+class TestSoftened:
+    @staticmethod
+    def pair() -> tuple[ResNet, ResNet]:
+        torch.manual_seed(0)
+        plain = resnet24(3).eval()
+        soft = resnet24(3, smooth=True).eval()
+        soft.load_state_dict(plain.state_dict())
+        return plain, soft
+
+    @torch.inference_mode()
+    def test_it_answers_as_the_plain_network_does_of_softened_crops(self) -> None:
+        plain, soft = self.pair()
+        crops = torch.rand(3, 3, 40, 40) * 2 - 1
+        softened = ndimage.convolve1d(crops.numpy(), RESAMPLED, axis=2, mode="nearest")
+        softened = ndimage.convolve1d(softened, RESAMPLED, axis=3, mode="nearest")
+        expected = plain(torch.from_numpy(softened))
+        torch.testing.assert_close(soft(crops), expected, rtol=1e-4, atol=1e-4)
+        assert (plain(crops) - expected).abs().max() > 1e-3
+
+    @torch.inference_mode()
+    def test_training_shows_what_it_is_given(self) -> None:
+        plain, soft = self.pair()
+        crops = torch.rand(3, 3, 40, 40) * 2 - 1
+        torch.testing.assert_close(soft.train()(crops), plain.train()(crops))
+
+    def test_it_softens_about_as_much_as_bilinear_resampling_does(self) -> None:
+        # The variance that a bilinear kernel adds to a row, at every place between two pixels: 1/6 on average.
+        between = np.linspace(0, 1, 1001)
+        resampled = float(np.mean(between * (1 - between)))
+        own = RESAMPLED[0] + RESAMPLED[2]
+        assert sum(RESAMPLED) == pytest.approx(1)
+        assert own == pytest.approx(resampled, rel=0.25)
 
 
 @pytest.mark.parametrize("size", [32, 33, 40, 57, 100, 113])

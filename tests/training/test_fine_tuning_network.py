@@ -77,6 +77,16 @@ def test_the_network_answers_as_the_graph_does(bundle: Bundle) -> None:
         np.testing.assert_allclose(network_of(bundle)(torch.from_numpy(shown())).numpy(), expected, atol=1e-4)
 
 
+def test_a_network_that_softens_what_it_is_asked_comes_back_as_one() -> None:
+    torch.manual_seed(0)
+    soft = bundle_of(trained(NETWORKS["narrow"](3, smooth=True)), "narrow")
+    network = network_of(soft)
+    assert network.smooth
+    with torch.inference_mode():
+        answers = network(torch.from_numpy(shown())).numpy()
+    np.testing.assert_allclose(answers, Engine(soft).logits(shown()), atol=1e-4)
+
+
 def test_its_normalisation_is_what_the_bundle_says_it_was(bundle: Bundle) -> None:
     assert bundle.normalisation is not None
     norm = network_of(bundle).norm

@@ -67,6 +67,26 @@ def test_all_layers_move_and_statistics_do_not(network: ResNet, crops: np.ndarra
         assert torch.equal(value, before[name]) != learned, name
 
 
+def test_views_are_not_softened_twice(crops: np.ndarray) -> None:
+    def trained(smooth: bool) -> ResNet:
+        torch.manual_seed(0)
+        net = ResNet(Basic, (1,), CLASSES, smooth=smooth).eval()
+        train_on(
+            net,
+            crops,
+            TRUTH,
+            None,
+            Settings(steps=3, batch=12, absent=0),
+            np.random.default_rng(3),
+            lambda made: None,
+        )
+        return net
+
+    soft, plain = trained(smooth=True), trained(smooth=False)
+    assert soft.smooth
+    assert torch.equal(soft.conv.weight, plain.conv.weight)
+
+
 def test_a_strong_pull_leaves_it_where_it_was(network: ResNet, crops: np.ndarray) -> None:
     def moved(pull: float) -> float:
         torch.manual_seed(0)

@@ -11,12 +11,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 Head = Literal["pool", "flatten"]
 Norm = Literal["batch", "group"]
 NormLayer = Callable[[int], nn.Module]
+
+
+RESAMPLED = (0.1, 0.8, 0.1)
+"""What bilinear resampling does to a row of pixels, on average: each takes about a tenth of either neighbour."""
 
 
 def norm_layer(kind: Norm, *, epsilon: float = 1e-5, momentum: float = 0.1) -> NormLayer:
@@ -108,7 +113,11 @@ class ResNet(nn.Module):
         stride_first: See `Bottleneck`.
         epsilon: Of the normalisation.
         momentum: Of batch-norm's running statistics, the weight of the newest batch.
+        smooth: Whether to soften what is asked as turning and scaling soften what is shown in training: as sharp as
+            they are framed, crops are sharper than any that the network has learned from.
     """
+
+    resampled: Tensor
 
     def __init__(
         self,
@@ -123,10 +132,14 @@ class ResNet(nn.Module):
         stride_first: bool = False,
         epsilon: float = 1e-5,
         momentum: float = 0.1,
+        smooth: bool = False,
     ) -> None:
         super().__init__()
         layer = norm_layer(norm, epsilon=epsilon, momentum=momentum)
-        self.head = head
+        self.head, self.smooth = head, smooth
+        if smooth:
+            row = torch.tensor(RESAMPLED)
+            self.register_buffer("resampled", torch.outer(row, row).repeat(3, 1, 1, 1), persistent=False)
         self.conv = nn.Conv2d(3, 64, 7, 2, padding=3, bias=bias)
         self.norm = layer(64)
         self.pool = nn.MaxPool2d(3, 2, padding=1)
@@ -155,6 +168,8 @@ class ResNet(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(n, 3, h, w) -> the last feature map, (n, num_features, h / 8, w / 8) for two stages."""
+        if self.smooth and not self.training:
+            x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), self.resampled, groups=3)
         x = self.pool(F.relu(self.norm(self.conv(x)), inplace=True))
         features: Tensor = self.stages(x)
         return features

@@ -6,6 +6,8 @@ out again: a convolution whose outputs have variance 1, and a normalisation that
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -43,10 +45,12 @@ def network_of(bundle: Bundle) -> ResNet:
         )
     known = unpack(bundle.normalisation)
     places = convolutions(bundle.classifier, known)
-    # Which of its convolutions takes a block's stride, a graph's weights do not say: its answers do.
-    for stride_first in (False, True):
+    # Which of its convolutions takes a block's stride, and whether it softens what it is asked, a graph's weights do
+    # not say: its answers do.
+    for stride_first, smooth in product((False, True), repeat=2):
         if card.network in NETWORKS:
-            network = NETWORKS[card.network](len(card.classes), stride_first=stride_first).eval()
+            kind = NETWORKS[card.network]
+            network = kind(len(card.classes), stride_first=stride_first, smooth=smooth).eval()
             if _filled(network, bundle.classifier, places, known) and _agrees(network, bundle):
                 return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
     raise BundleError(

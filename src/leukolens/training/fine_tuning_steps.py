@@ -86,6 +86,7 @@ def train_on(
     first = [parameter.detach().clone() for parameter in parameters]
     optimiser = torch.optim.AdamW(parameters, lr=settings.rate, betas=(0.9, 0.99), weight_decay=0)
     pixels, side = torch.from_numpy(crops), crops.shape[1]
+    softens, network.smooth = network.smooth, False  # its views are resampled already
     for step in range(settings.steps):
         rate = settings.rate * _share(step, settings.steps)
         for group in optimiser.param_groups:
@@ -107,6 +108,7 @@ def train_on(
         with torch.no_grad():
             torch._foreach_lerp_(parameters, first, min(1.0, rate * settings.pull))
         tick(1)
+    network.smooth = softens
 
 
 def _targets(

@@ -45,7 +45,7 @@ def build(recipe: Recipe) -> ResNet:
     spec = recipe.network
     return NETWORKS[spec.name](
         len(recipe.classes), head=spec.head, norm=spec.norm, size=recipe.framing.size, bias=spec.bias,
-        stride_first=spec.stride_first, epsilon=spec.epsilon, momentum=spec.momentum,
+        stride_first=spec.stride_first, epsilon=spec.epsilon, momentum=spec.momentum, smooth=spec.smooth,
     )  # fmt: skip
 
 

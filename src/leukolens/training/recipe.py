@@ -36,6 +36,7 @@ class Network(Section):
     momentum: float = Field(
         0.1, gt=0, le=1, description="weight of the newest batch in batch-norm's statistics"
     )
+    smooth: bool = Field(False, description="soften what is asked as turning softens what is shown")
 
 
 class Data(Section):
