@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from leukolens.imaging import color
 from leukolens.imaging.color import balance, black_border, nuclear_density, white_balance, white_point
 
 
@@ -49,6 +50,15 @@ def test_white_is_the_92nd_percentile_of_each_channel() -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (31, 47, 3)).astype(np.uint8)
     expected = [np.percentile(rgb[..., channel], 92, method="nearest") for channel in range(3)]
     assert white_point(rgb).tolist() == expected
+
+
+def test_white_of_a_large_image_is_counted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (31, 47, 3)).astype(np.uint8)
+    border = np.random.default_rng(1).integers(0, 2, (31, 47)).astype(np.bool_)
+    expected = [np.percentile(rgb[~border][:, channel], 92, method="nearest") for channel in range(3)]
+    for most in (1, 47, 200, 2**24):
+        monkeypatch.setattr(color, "MOST_COUNTED", most)
+        assert white_point(rgb, border).tolist() == expected
 
 
 def test_white_is_looked_for_outside_the_border_alone() -> None:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 BLACKEST = 24
 WHITE_PERCENTILE = 92.0
 WHITE_LEVEL = 235.0
+MOST_COUNTED = 2**24
+"""Pixels that OpenCV counts exactly, in float32."""
 
 
 def black_border(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -20,7 +22,7 @@ def black_border(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     Returns:
         (h, w), True where there is no slide. Two pixels of the soft rim count too.
     """
-    black = (rgb.max(axis=2) < BLACKEST).astype(np.uint8)
+    black = cv2.inRange(rgb, (0, 0, 0), (BLACKEST - 1,) * 3)
     if not black.any():
         return np.zeros(black.shape, dtype=np.bool_)
     count, labels = cv2.connectedComponents(black, connectivity=4)
@@ -28,7 +30,7 @@ def black_border(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
     for rim in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         touching[rim] = 1
     touching[0] = 0
-    return cv2.dilate(touching[labels], np.ones((5, 5), np.uint8)).astype(np.bool_)
+    return cv2.dilate(touching.take(np.asarray(labels, np.int32)), np.ones((5, 5), np.uint8)).astype(np.bool_)
 
 
 def white_point(rgb: NDArray[np.uint8], border: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
@@ -41,11 +43,24 @@ def white_point(rgb: NDArray[np.uint8], border: NDArray[np.bool_] | None = None)
     Returns:
         (3,), at least 1, so that dividing by it is safe.
     """
-    pixels = rgb.reshape(-1, 3) if border is None or border.all() else rgb[~border]
-    rank = min(len(pixels) - 1, round(WHITE_PERCENTILE / 100 * (len(pixels) - 1)))
-    counts = (np.bincount(channel, minlength=256) for channel in pixels.T)
+    asked = None if border is None or border.all() else (~border).view(np.uint8)
+    counts = _counts(rgb, asked)
+    pixels = int(counts[0].sum())
+    rank = min(pixels - 1, round(WHITE_PERCENTILE / 100 * (pixels - 1)))
     darkest_white = [np.searchsorted(np.cumsum(count), rank, side="right") for count in counts]
     return np.asarray(np.maximum(darkest_white, 1), dtype=np.float32)
+
+
+def _counts(rgb: NDArray[np.uint8], asked: NDArray[np.uint8] | None) -> NDArray[np.int64]:
+    """How often each value occurs in each channel, (3, 256)."""
+    counts = np.zeros((3, 256), np.int64)
+    rows = max(1, MOST_COUNTED // rgb.shape[1])
+    for start in range(0, len(rgb), rows):
+        part, where = rgb[start : start + rows], None if asked is None else asked[start : start + rows]
+        for channel in range(3):
+            found = cv2.calcHist([part], [channel], where, [256], [0, 256])
+            counts[channel] += np.asarray(found, np.int64).ravel()
+    return counts
 
 
 def balance(rgb: NDArray[np.uint8], white: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -81,5 +96,5 @@ def nuclear_density(rgb: NDArray[np.uint8], white: NDArray[np.float32]) -> NDArr
     """
     levels = np.maximum(np.arange(256, dtype=np.float32), 1)[:, None]
     density = -np.log10(np.clip(levels / white, 1 / 255, 1))
-    red, green, blue = cv2.split(cv2.LUT(rgb, density[None]))
-    return np.asarray(red + green - blue, dtype=np.float32)
+    each = cv2.LUT(rgb, density[None])
+    return np.asarray(each[..., 0] + each[..., 1] - each[..., 2], dtype=np.float32)

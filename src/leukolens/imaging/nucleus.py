@@ -71,8 +71,8 @@ class Slide:
         height, width = self.border.shape
         x = (np.linspace(corners[0], corners[2], size[0], endpoint=False) * self.scale).astype(np.int64)
         y = (np.linspace(corners[1], corners[3], size[1], endpoint=False) * self.scale).astype(np.int64)
-        chosen = np.ix_(np.minimum(y, height - 1), np.minimum(x, width - 1))
-        return np.asarray(self.border[chosen], dtype=np.bool_)
+        rows = self.border.take(np.minimum(y, height - 1), axis=0)
+        return np.asarray(rows.take(np.minimum(x, width - 1), axis=1), dtype=np.bool_)
 
 
 def slide_of(rgb: NDArray[np.uint8]) -> Slide:
@@ -139,10 +139,14 @@ def _densest_group(density: NDArray[np.float32], threshold: float, slide: Slide)
 
 def _contrast(lobes: NDArray[np.bool_], density: NDArray[np.float32], border: NDArray[np.bool_]) -> float:
     """How much denser a group is than its rim; less where it lies along the image's edge."""
-    far = cv2.distanceTransform((~lobes).view(np.uint8), cv2.DIST_L2, 3)
     reach = max(1.0, RIM * _extent(cv2.moments(lobes.view(np.uint8), binaryImage=True)))
-    rim = (far > 0) & (far <= reach) & ~border
     along = np.concatenate([lobes[0], lobes[-1], lobes[:, 0], lobes[:, -1]]).mean()
+    left, top, width, height = cv2.boundingRect(lobes.view(np.uint8))
+    more = int(reach) + 1
+    near = np.s_[max(0, top - more) : top + height + more, max(0, left - more) : left + width + more]
+    lobes, density, border = lobes[near], density[near], border[near]
+    far = cv2.distanceTransform((~lobes).view(np.uint8), cv2.DIST_L2, 3)
+    rim = (far > 0) & (far <= reach) & ~border
     inside, outside = (float(density[part].mean()) if part.any() else 0.0 for part in (lobes, rim))
     return (inside - outside) * float(1 - along) ** EDGE_POWER
 
@@ -169,8 +173,8 @@ def _lobes(mask: NDArray[np.uint8], density: NDArray[np.float32]) -> NDArray[np.
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count < 2:
         return None
-    mass = np.bincount(labels.ravel(), weights=density.ravel(), minlength=count)
-    mass[0] = 0
+    covered = labels != 0
+    mass = np.bincount(labels[covered], weights=density[covered], minlength=count)
     heaviest, *others = (int(index) for index in np.argsort(-mass))
     kept = [heaviest]
     x0, y0, width, height = (int(value) for value in boxes[heaviest, :4])
@@ -188,4 +192,4 @@ def _lobes(mask: NDArray[np.uint8], density: NDArray[np.float32]) -> NDArray[np.
             x0, y0, x1, y1 = min(x0, a0), min(y0, b0), max(x1, a1), max(y1, b1)
     chosen = np.zeros(count, np.bool_)
     chosen[kept] = True
-    return np.asarray(chosen[labels])
+    return np.asarray(chosen.take(np.asarray(labels, np.int32)))

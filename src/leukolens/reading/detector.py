@@ -112,9 +112,12 @@ class Detector:
             slide: Of the image.
         """
         height, width = slide.small.shape[:2]
-        finds = self._tile(slide.small, replace(slide, scale=1.0), (0, 0, width, height), 1.0)
-        wanted = ONE_CELL * self._accept[finds.kinds]
-        finds = self._sure(slide.small, finds.only(finds.scores >= wanted), slide)
+        wanted = np.full(len(self.kinds), np.inf)
+        wanted[self._white], wanted[self._red] = ONE_CELL * self._accept[self._white], self._accept[self._red]
+        ground = replace(slide, scale=1.0)
+        finds = self._sure(
+            slide.small, self._tile(slide.small, ground, (0, 0, width, height), 1.0, wanted), slide
+        )
         white = finds.only(finds.kinds == self._white)
         if not len(white):
             return None
@@ -211,9 +214,17 @@ class Detector:
         return suppressed(joined(parts), self.suppression)
 
     def _tile(
-        self, rgb: NDArray[np.uint8], slide: Slide, corners: tuple[int, int, int, int], scale: float
+        self,
+        rgb: NDArray[np.uint8],
+        slide: Slide,
+        corners: tuple[int, int, int, int],
+        scale: float,
+        wanted: NDArray[np.float64] | None = None,
     ) -> Finds:
-        """The finds in a rectangle of the field, looked at alone; pixels of the field."""
+        """The finds in a rectangle of the field, looked at alone; pixels of the field.
+
+        Those of a kind count from its score in ``wanted`` up; a lesser one would put none of them away.
+        """
         x0, y0, x1, y1 = corners
         size = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
@@ -233,6 +244,8 @@ class Detector:
         )
         heat, shape = self._engine.peaks(scaled(np.asarray(padded, np.uint8)[None])[0])
         finds = read_off(heat, shape, LEAST)
+        if wanted is not None:
+            finds = finds.only(finds.scores >= wanted[finds.kinds])
         # Beyond the piece there is padding, and no cell.
         inside = np.all((finds.centres >= 0) & (finds.centres < size), axis=1)
         finds = suppressed(finds.only(inside), self.suppression)

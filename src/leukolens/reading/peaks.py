@@ -92,12 +92,13 @@ def _shared(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     low = np.maximum(first[:, None, :2], others[None, :, :2])
     high = np.minimum(first[:, None, 2:], others[None, :, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=2)
-    return (
-        shared,
-        np.prod(first[:, 2:] - first[:, :2], axis=1),
-        np.prod(others[:, 2:] - others[:, :2], axis=1),
-    )
+    shared = np.maximum(high - low, 0)
+    return shared[..., 0] * shared[..., 1], _areas(first), _areas(others)
+
+
+def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return np.asarray(sides[:, 0] * sides[:, 1])
 
 
 def suppressed(finds: Finds, overlap: float) -> Finds:
