@@ -1,6 +1,6 @@
 """`identify` beside what one would write oneself: the same finder, crop and network, image by image, in torch eager.
 
-Run with `python benchmarks/plain_loop.py [--count N] [--engine NAME] [--json]`, on blood-cells TEST where
+Run with `python benchmarks/plain_loop.py [--count N] [--engine NAME] [--threads] [--json]`, on blood-cells TEST where
 LEUKOLENS_DATA has it, else on drawn cells. Both sides take turns over the same portions of files, so that what else
 the machine does meets both. The plain loop decodes with Pillow, asks the bundle's detector and nucleus finder as they
 are, and names with torch on all processors. Speed is no look at TEST: the answers are compared with each other alone.
@@ -24,10 +24,11 @@ from leukolens.imaging.framing import frame_within
 from leukolens.imaging.nucleus import slide_of
 from leukolens.reading.inputs import scaled, side_of
 from leukolens.reading.processor import processors
-from leukolens.reading.reader import Reader
+from leukolens.reading.reader import FILES_EACH, Reader
 from leukolens.training.fine_tuning_network import network_of
 
-PORTION = 300
+PORTION = FILES_EACH * max(2, processors())
+"""Files of one turn: so many that each processor has its process, begun before anything is measured."""
 SWITCH = 0.0005
 """As the command line has it, seconds."""
 
@@ -67,11 +68,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=600)
     parser.add_argument("--engine", default="auto")
+    parser.add_argument("--threads", action="store_true", help="read by threads of one process alone")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(processors())
     sys.setswitchinterval(SWITCH)
-    reader = Reader(engine=asked.engine)
+    reader = Reader(engine=asked.engine, processes=0 if asked.threads else processors())
     plain = PlainLoop(reader)
     with images() as (what, _, files):
         chosen = [files[int(place)] for place in np.linspace(0, len(files) - 1, asked.count)]
@@ -94,6 +96,7 @@ def main() -> None:
         "images": f"{len(chosen)} of {what}",
         "engine": reader.classifier.runs_on,
         "processors": processors(),
+        "processes": 0 if asked.threads or processors() < 2 or reader.note else processors(),
         "identify_images_a_second": round(len(chosen) / ours, 1),
         "plain_loop_images_a_second": round(len(chosen) / theirs, 1),
         "ratio": round(theirs / ours, 2),

@@ -62,3 +62,39 @@ def test_apple_silicon_is_quick_at_whole_numbers(monkeypatch: pytest.MonkeyPatch
 
 def test_there_is_a_processor() -> None:
     assert processor.processors() >= 1
+
+
+MEMINFO = "MemTotal:       24000000 kB\nMemFree:         1000000 kB\nMemAvailable:    2000000 kB\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "left"),
+    [
+        ({}, None),
+        ({"proc/meminfo": "MemTotal: 24000000 kB\n"}, None),
+        ({"proc/meminfo": MEMINFO}, 2_048_000_000),
+        ({"proc/meminfo": MEMINFO, "sys/fs/cgroup/memory.max": "max\n"}, 2_048_000_000),
+        (
+            {
+                "proc/meminfo": MEMINFO,
+                "sys/fs/cgroup/memory.max": "1000000000\n",
+                "sys/fs/cgroup/memory.current": "400000000\n",
+            },
+            600_000_000,
+        ),
+        (
+            {
+                "sys/fs/cgroup/memory/memory.limit_in_bytes": "5000\n",
+                "sys/fs/cgroup/memory/memory.usage_in_bytes": "6000\n",
+            },
+            0,
+        ),
+    ],
+)
+def test_memory_is_what_the_system_and_the_container_leave(
+    tmp_path: Path, files: dict[str, str], left: int | None
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert processor.memory(tmp_path) == left

@@ -253,6 +253,8 @@ def test_a_bundle_comes_from_memory_or_a_file(make_bundle: MakeBundle, tmp_path:
 def test_no_threads_is_no_number_of_threads(make_bundle: MakeBundle) -> None:
     with pytest.raises(ValueError, match="threads"):
         Reader(make_bundle(), threads=0)
+    with pytest.raises(ValueError, match="processes"):
+        Reader(make_bundle(), processes=-1)
 
 
 def test_the_package_gives_the_reader_when_asked() -> None:

@@ -32,9 +32,10 @@ def bench(
     from leukolens.cli.bench_stages import draw, measured
     from leukolens.cli.paths import find_images
     from leukolens.imaging.decode import SUFFIXES
+    from leukolens.reading.processor import processors
     from leukolens.reading.reader import Reader
 
-    reader = Reader(bundle, engine=engine)
+    reader = Reader(bundle, engine=engine, processes=processors())
     with tempfile.TemporaryDirectory() as folder:
         if paths:
             images = [Path(name) for name in find_images(paths, SUFFIXES, recursive=True).images]
@@ -43,6 +44,7 @@ def bench(
             images, what = draw(Path(folder), DRAWN), f"{DRAWN} drawn cells of 320x240 pixels"
         options = ["--engine", engine, *(["--bundle", str(bundle)] if bundle else [])]
         found = measured(reader, images, what, seconds, options)
+        reader.close()
     if json:
         import json as writer
 

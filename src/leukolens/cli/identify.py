@@ -51,12 +51,13 @@ def identify(
     from leukolens.imaging.decode import SUFFIXES
     from leukolens.reading.batch_check import check
     from leukolens.reading.cell import ImageReading
+    from leukolens.reading.processor import processors
     from leukolens.reading.reader import Reader
     from leukolens.report.tables import CsvTable, document
     from leukolens.report.terminal import Lines, Tally, TerminalTable
 
     found = find_images(paths, SUFFIXES, recursive=recursive)
-    reader = Reader(bundle, engine=engine)
+    reader = Reader(bundle, engine=engine, processes=processors())
     unlisted = (
         ImageReading(Path(folder), "failed", f"the folder cannot be listed ({why})")
         for folder, why in found.unreadable
@@ -64,6 +65,7 @@ def identify(
     tally, together, table = Tally(), _Together(), None
     sinks: list[_Sink] = [tally, together]
     with ExitStack() as stack:
+        stack.callback(reader.close)
         if csv:
             sinks.append(stack.enter_context(CsvTable(csv, reader.classifier.classes)))
         if explain:
@@ -86,8 +88,8 @@ def identify(
     batch = check(together.distances, reader.bundle.card.judgement)
     if batch and batch.unlike and not quiet:
         complain(batch.message)
-    if reader.classifier.choice.note and not quiet:
-        complain(reader.classifier.choice.note)
+    if reader.note and not quiet:
+        complain(reader.note)
     if reader.bundle.card.caution and not quiet:
         complain(reader.bundle.card.caution)
     if tally.failed:

@@ -30,13 +30,14 @@ class Choice:
     note: str = ""
 
 
-def choose(bundle: Bundle, wanted: str = AUTO, threads: int = 1) -> Choice:
+def choose(bundle: Bundle, wanted: str = AUTO, threads: int = 1, processors: int | None = None) -> Choice:
     """Chooses, and asks what is chosen about the crops that the bundle carries for this.
 
     Args:
         bundle: Whose classifier is to run.
         wanted: One of `ENGINES`.
         threads: Threads that one run may use.
+        processors: That OpenVINO takes; None for all.
 
     Raises:
         EngineError: Where there is no such engine here.
@@ -48,10 +49,15 @@ def choose(bundle: Bundle, wanted: str = AUTO, threads: int = 1) -> Choice:
         return Choice()
     if bundle.vectors is None:
         return Choice(note=_instead(key, "the bundle carries nothing to check it by"))
+    engine = _engine(bundle, key, threads, processors)
     vectors = from_bytes(bundle.vectors, bundle.card.framing.size, len(bundle.card.classes))
-    engine = _engine(bundle, key, threads)
     why = _differs(engine, vectors)
     return Choice(note=_instead(key, why)) if why else Choice(engine)
+
+
+def on_a_device(bundle: Bundle, wanted: str) -> bool:
+    """Whether something else than the processor is to run: several processes would each take of its memory."""
+    return (_quickest(bundle) if wanted == AUTO else wanted) in PROVIDERS
 
 
 def must_be_there(bundle: Bundle, key: str) -> None:
@@ -87,9 +93,9 @@ def _quickest(bundle: Bundle) -> str:
     return OPENVINO if has_openvino() and processor.quick_at_short_floats() else REFERENCE
 
 
-def _engine(bundle: Bundle, key: str, threads: int) -> Engine:
+def _engine(bundle: Bundle, key: str, threads: int, processors: int | None) -> Engine:
     if key == OPENVINO:
-        return Engine(bundle, threads, OpenVino())
+        return Engine(bundle, threads, OpenVino(processors))
     if key == WHOLE_NUMBERS:
         return Engine(bundle, threads, OnnxRuntime(kind=WHOLE_NUMBERS), bundle.quick)
     return Engine(bundle, threads, OnnxRuntime(PROVIDERS[key]))

@@ -76,18 +76,21 @@ class Classifier:
         bundle: What to name them with.
         threads: Threads that one run of the graph may use.
         engine: What runs it, one of `leukolens.reading.choice.ENGINES`; by default the reference.
+        processors: That an engine takes which runs one portion at a time; None for all.
 
     Raises:
         BundleError: Where what the bundle knows of learned cells is damaged.
         EngineError: Where there is no such engine here.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1, engine: str = REFERENCE) -> None:
+    def __init__(
+        self, bundle: Bundle, threads: int = 1, engine: str = REFERENCE, processors: int | None = None
+    ) -> None:
         self.bundle = bundle
         self.classes = tuple(bundle.card.classes)
         self.familiarity = None if bundle.familiarity is None else from_bytes(bundle.familiarity)
         self._engine = Engine(bundle, threads)
-        self._threads, self._wanted = threads, engine
+        self._threads, self._wanted, self._processors = threads, engine, processors
         self._choice: Choice | None = None
         self._choosing = threading.Lock()
         if engine != AUTO:
@@ -102,7 +105,7 @@ class Classifier:
         """
         with self._choosing:
             if self._choice is None:
-                self._choice = choose(self.bundle, self._wanted, self._threads)
+                self._choice = choose(self.bundle, self._wanted, self._threads, self._processors)
             return self._choice
 
     @property

@@ -13,6 +13,11 @@ WHOLE_NUMBERS = {"avx512_vnni", "avx_vnni", "asimddp"}
 SHORT_FLOATS = {"avx512_bf16", "amx_bf16"}
 TILES = {"amx_bf16"}
 CPUINFO = Path("/proc/cpuinfo")
+CONTAINERS = (
+    ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory.current"),
+    ("sys/fs/cgroup/memory/memory.limit_in_bytes", "sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+"""Where Linux says what a container may take, and has taken."""
 
 
 @cache
@@ -43,6 +48,28 @@ def quick_at_short_floats() -> bool:
 def has_tiles() -> bool:
     """Whether it multiplies whole tiles of bfloat16, which is quicker than anything else."""
     return bool(flags() & TILES)
+
+
+def memory(root: Path = Path("/")) -> int | None:
+    """Bytes that this process and others it begins may still take; None where the system does not tell.
+
+    Args:
+        root: Where the system's files lie.
+    """
+    known = _lines(root / "proc/meminfo")
+    left = [1024 * int(line.split()[1]) for line in known if line.startswith("MemAvailable:")]
+    for limit, used in CONTAINERS:
+        numbers = [line for name in (limit, used) for line in _lines(root / name)]
+        if len(numbers) == 2 and all(number.isdigit() for number in numbers):
+            left.append(max(0, int(numbers[0]) - int(numbers[1])))
+    return min(left, default=None)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
 
 
 def processors() -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,14 @@ from leukolens.imaging.nucleus import slide_of
 from leukolens.reading.cell import ImageReading
 from leukolens.reading.classifier import Classifier
 from leukolens.reading.detector import Detector
+from leukolens.reading.order import in_order
+from leukolens.reading.processes import Workers
 from leukolens.reading.processor import processors
 from leukolens.reading.verdicts import judged
 
 CHUNK = 16
+FILES_EACH = 150
+"""Files for each process, of two at least, from which they are worth their start, measured on two processors."""
 NO_WHITE_CELL = "no white cell found"
 NO_NUCLEUS = "no nucleus found: nothing in the image is dense and large enough to be one"
 
@@ -41,6 +44,8 @@ class Reader:
         bundle: A bundle or its file; None for the one that ships with the package.
         threads: How many images are worked on at a time; None for one a processor.
         engine: What runs the classifier, one of `leukolens.reading.choice.ENGINES`.
+        processes: How many processes may read files beside each other where there are hundreds, with the same
+            answers; 0 or 1 for threads alone. They are kept for the next call, until `close`.
 
     Raises:
         BundleError: Where there is no bundle there, or it is damaged.
@@ -48,20 +53,29 @@ class Reader:
     """
 
     def __init__(
-        self, bundle: Path | str | Bundle | None = None, *, threads: int | None = None, engine: str = "auto"
+        self,
+        bundle: Path | str | Bundle | None = None,
+        *,
+        threads: int | None = None,
+        engine: str = "auto",
+        processes: int = 0,
     ) -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be 1 or more, not {threads}")
+        if processes < 0:
+            raise ValueError(f"processes must be 0 or more, not {processes}")
         self.bundle = bundle if isinstance(bundle, Bundle) else load(Path(bundle) if bundle else None)
-        self.threads = threads or processors()
-        self.classifier = Classifier(self.bundle, engine=engine)
+        self.threads, self.processes = threads or processors(), processes
+        self.classifier = Classifier(self.bundle, engine=engine, processors=self.threads)
         self.detector = Detector(self.bundle) if self.bundle.card.finding else None
+        self._workers = Workers(self.bundle, engine)
+        weakref.finalize(self, self._workers.stop)
 
     def identify(self, sources: Iterable[Source]) -> Iterator[ImageReading]:
         """One reading per source, in their order; a bad image gives a reading that says why it is bad.
 
-        Sources are taken as they are needed, a few dozen ahead, and nothing is kept behind: memory does
-        not grow with their number.
+        Sources are taken as they are needed, a few dozen ahead (of files for processes a few hundred), and nothing is
+        kept behind: memory does not grow with their number.
 
         Args:
             sources: Image files, or pixels as uint8 (height, width, 3), RGB. Pixels have no name and are
@@ -70,21 +84,48 @@ class Reader:
         Raises:
             BundleError: Where the bundle's graph cannot run.
         """
-        numbered = enumerate(sources)
-        waiting: deque[Future[list[ImageReading]]] = deque()
-        with ThreadPoolExecutor(self.threads, thread_name_prefix="leukolens") as pool:
-            try:
-                while True:
-                    while len(waiting) < 2 * self.threads and (chunk := list(islice(numbered, CHUNK))):
-                        waiting.append(pool.submit(self._read, chunk))
-                    if not waiting:
-                        return
-                    yield from waiting.popleft().result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        coming = iter(sources)
+        files = _files(coming, FILES_EACH * self.processes if self.processes > 1 else 0)
+        coming = chain(files, coming)
+        # One call at a time has the processes; another that comes in between is read by threads.
+        if not self._workers.taken(len(files) // FILES_EACH):
+            yield from in_order(coming, self.read_portion, CHUNK, self.threads)
+            return
+        try:
+            # One more than processes: it unpacks what one answers while that goes on with the next portion.
+            yield from in_order(coming, self._read_by_processes, CHUNK, self._workers.count + 1)
+        finally:
+            self._workers.give_back()
 
-    def _read(self, chunk: list[tuple[int, Source]]) -> list[ImageReading]:
-        framed = [self._frame(source, number) for number, source in chunk]
+    @property
+    def note(self) -> str:
+        """One line where processes or an engine were to read and do not; empty otherwise."""
+        if self._workers.trouble:
+            return f"processes are not used: {self._workers.trouble}; threads read instead"
+        # What they said of the engine need not be found out again.
+        return self.classifier.choice.note if self._workers.said is None else self._workers.said
+
+    def close(self) -> None:
+        """Ends the processes, if any; threads read what comes afterwards."""
+        self._workers.stop()
+
+    def _read_by_processes(self, sources: Sequence[Source], first: int) -> list[ImageReading]:
+        if any(isinstance(source, np.ndarray) for source in sources):
+            return self.read_portion(sources, first)
+        paths = [named(source, 0) for source in sources]
+        return self._workers.read(paths, lambda: self.read_portion(sources, first))
+
+    def read_portion(self, sources: Sequence[Source], first: int = 0) -> list[ImageReading]:
+        """The readings of some sources, in their order, by the thread that asks; named together in one run.
+
+        Args:
+            sources: As `identify` takes them; a few dozen at most.
+            first: The place of the first of them among all.
+
+        Raises:
+            BundleError: Where the bundle's graph cannot run.
+        """
+        framed = [self._frame(source, number) for number, source in enumerate(sources, first)]
         crops = [found[0] for found in framed if not isinstance(found, ImageReading)]
         boxes = [found[1] for found in framed if not isinstance(found, ImageReading)]
         cells = judged(self.classifier, np.stack(crops), boxes) if crops else iter(())
@@ -92,7 +133,7 @@ class Reader:
             found
             if isinstance(found, ImageReading)
             else ImageReading(named(source, number), "ok", None, (next(cells),))
-            for (number, source), found in zip(chunk, framed, strict=True)
+            for number, (source, found) in enumerate(zip(sources, framed, strict=True), first)
         ]
 
     def _frame(self, source: Source, number: int) -> tuple[NDArray[np.uint8], Box] | ImageReading:
@@ -122,6 +163,16 @@ class Reader:
         slide = slide_of(rgb)
         found = self.detector.white_cell(rgb, slide)
         return None if found is None else frame_within(rgb, found, framing, slide)
+
+
+def _files(sources: Iterator[Source], most: int) -> list[Source]:
+    """So many files of the sources at most, taken from them; the last one may be pixels."""
+    files: list[Source] = []
+    for source in islice(sources, most):
+        files.append(source)
+        if isinstance(source, np.ndarray):
+            break
+    return files
 
 
 def named(source: Source, number: int) -> Path:

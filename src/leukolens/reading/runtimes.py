@@ -98,7 +98,13 @@ class _OnnxSession:
 
 @dataclass(frozen=True, slots=True)
 class OpenVino:
-    """OpenVINO on the processor, in bfloat16 where that has it: by its own choice, in float32 otherwise."""
+    """OpenVINO on the processor, in bfloat16 where that has it: by its own choice, in float32 otherwise.
+
+    Attributes:
+        processors: That a run takes; None for all. Their number changes no bit.
+    """
+
+    processors: int | None = None
 
     @property
     def words(self) -> str:
@@ -109,15 +115,18 @@ class OpenVino:
         """As `Runtime`."""
         import openvino
 
-        how = {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": processors()}
+        beside = self.processors or processors()
+        # Pinned, several processes would run on the same processor.
+        how = {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": beside, "ENABLE_CPU_PINNING": False}
         core = openvino.Core()
         return _OpenVinoModel(core.compile_model(core.read_model(graph, b""), "CPU", how))
 
 
 class _OpenVinoModel:
-    """One run at a time, on all processors: OpenVINO 2026.4 locks up where threads ask it beside each other."""
+    """One run at a time, on all its processors: OpenVINO 2026.4 locks up where threads ask it beside each other."""
 
     def __init__(self, model: CompiledModel) -> None:
+        self.model = model
         self._request = model.create_infer_request()
         self._asking = threading.Lock()
         self.given = tuple(given.get_any_name() for given in model.inputs)
