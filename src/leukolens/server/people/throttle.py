@@ -17,9 +17,11 @@ from sqlalchemy.orm import Session
 
 from leukolens.errors import Refused
 from leukolens.server.store.columns import now
+from leukolens.server.store.database import one_at_a_time
 from leukolens.server.store.tables import Attempt
 
 FORGOTTEN_AFTER = timedelta(hours=1)
+POSTGRESQL_LOCK = 0x1E0C2
 OWN_TRIES = 3
 """What an address has for each name, however often others failed at that name."""
 
@@ -124,6 +126,7 @@ def reserve(session: Session, source: Source) -> Reserved:
     Raises:
         TooMany: With the seconds to wait; nothing is counted then.
     """
+    one_at_a_time(session, POSTGRESQL_LOCK)
     must_not_wait(session, source)
     session.execute(delete(Attempt).where(Attempt.at < now() - FORGOTTEN_AFTER))
     rows = [Attempt(key=key, at=now()) for key in (source.by_name, source.by_address, source.by_both)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -45,9 +45,11 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that looks and changes nothing; what it does change is dropped."""
+        """A session that looks and changes nothing, at one moment; what it does change is dropped."""
         # Closing rolls back, and lets go of what was read first, so that it can be looked at afterwards.
         with self._sessions() as session:
+            if self.engine.dialect.name == "postgresql":  # where each query would see a moment of its own
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
 
     @contextmanager
@@ -74,6 +76,17 @@ class Database:
     def close(self) -> None:
         """Lets go of every connection."""
         self.engine.dispose()
+
+
+def one_at_a_time(session: Session, lock: int) -> None:
+    """Waits until no other transaction that asked for the same lock is under way; SQLite has one writer anyway.
+
+    Args:
+        session: In a writing transaction, which keeps the lock until it ends.
+        lock: A number of its own for whatever must not happen twice at once.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
 def _sqlite(url: str) -> Engine:

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from leukolens.server.actor import Actor
 from leukolens.server.store.columns import now
+from leukolens.server.store.database import one_at_a_time
 from leukolens.server.store.tables import TrailEntry
 
 FIRST = "0" * 64
@@ -58,8 +59,7 @@ def append(
         before: What was there, without patient identifiers; None where nothing was.
         after: What is there now, likewise.
     """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": POSTGRESQL_LOCK})
+    one_at_a_time(session, POSTGRESQL_LOCK)
     last = session.execute(
         select(TrailEntry.id, TrailEntry.hash).order_by(TrailEntry.id.desc()).limit(1)
     ).one_or_none()
