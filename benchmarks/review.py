@@ -1,9 +1,9 @@
 """The review page at work: 100,000 cells, 20 reviewers who name a cell a second, a gallery of 2,000 cells in Chromium.
 
 Run with `python benchmarks/review.py [--cells N] [--seconds S] [--database URL] [--json]`. Fills a new server's
-database with drawn samples, starts `leukolens serve` as a process of its own, and asks it over the network of this
-machine. Times are those of the clients, which share the machine's processors with the server. Without Chromium the
-gallery is left out.
+database with drawn samples, read over half a year and mostly named, starts `leukolens serve` as a process of its own,
+and asks it over the network of this machine. Times are those of the clients, which share the machine's processors with
+the server. Without Chromium the gallery is left out.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -35,13 +36,24 @@ from leukolens.server.intake import bundles
 from leukolens.server.intake.samples import KEY_LENGTH, KEY_LETTERS
 from leukolens.server.people import users
 from leukolens.server.settings import Settings
+from leukolens.server.store.columns import now
 from leukolens.server.store.database import Database
 from leukolens.server.store.files import Files
 from leukolens.server.store.migrate import migrate
-from leukolens.server.store.tables import Cell, Crop, Field, Identity, Image, Sample
+from leukolens.server.store.tables import (
+    Answer,
+    BlindAnswer,
+    Cell,
+    Crop,
+    Field,
+    Identity,
+    Image,
+    Sample,
+)
 from leukolens.taxonomy import CLASS_KEYS
 
 REVIEWERS, A_SAMPLE, IN_GALLERY, A_FIELD = 20, 200, 2000, 20
+DAYS, NAMED, BLIND = 180, 0.9, 0.05
 PASSWORD = "a fine smear on glass"
 ROUNDS = 25
 KEYS = ("neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte")
@@ -56,13 +68,18 @@ def fill(settings: Settings, cells: int) -> list[str]:
     Picture.fromarray(draw_field(rng, 320, 240, KEYS[:1]).rgb).resize((84, 84)).save(
         crop := BytesIO(), "JPEG"
     )
-    kept = files.put(BytesIO(field.getvalue()), len(field.getvalue()))
-    keys = []
+    keys, images = [], []
     with database.writing() as session:
         bundle = bundles.ensure_active(session, files, settings).sha256
-        session.add(Image(sha256=kept.sha256, bytes=kept.bytes))
-        for number in range(REVIEWERS):
-            users.create(session, SERVER, f"reviewer{number}", f"Reviewer {number}", "reviewer", PASSWORD)
+        for number in range(IN_GALLERY // A_FIELD):
+            content = field.getvalue() + bytes(number)  # each field of a sample has an image of its own
+            kept = files.put(BytesIO(content), len(content))
+            session.add(Image(sha256=kept.sha256, bytes=kept.bytes))
+            images.append(kept.sha256)
+        named_by = [
+            users.create(session, SERVER, f"reviewer{number}", f"Reviewer {number}", "reviewer", PASSWORD).id
+            for number in range(REVIEWERS)
+        ]
     sizes = [IN_GALLERY, *[A_SAMPLE] * max(REVIEWERS, (cells - IN_GALLERY) // A_SAMPLE)]
     for number, size in enumerate(sizes):
         with database.writing() as session:
@@ -70,16 +87,28 @@ def fill(settings: Settings, cells: int) -> list[str]:
             session.add(sample)
             session.flush()
             session.add(Identity(sample_id=sample.id, identifier=f"S-{number}"))
-            row = Field(
-                sample_id=sample.id, image_sha256=kept.sha256, place=1, state="ok", width=640, height=480,
-                bundle_sha256=bundle, engine="none", red_cells=100 * size, platelets=10,
-            )  # fmt: skip
-            session.add(row)
+            read_at = now() - timedelta(days=DAYS * number / len(sizes))
+            rows = [
+                Field(
+                    sample_id=sample.id, image_sha256=image, place=place, state="ok", width=640, height=480,
+                    bundle_sha256=bundle, engine="none", red_cells=100 * A_FIELD, platelets=10, read_at=read_at,
+                )
+                for place, image in enumerate(images[: size // A_FIELD], 1)
+            ]  # fmt: skip
+            session.add_all(rows)
             session.flush()
-            made = [_cell(rng, sample.id, row.id) for _ in range(size)]
+            made = [_cell(rng, sample.id, row.id) for row in rows for _ in range(A_FIELD)]
             session.add_all(made)
             session.flush()
             session.execute(insert(Crop), [{"cell_id": cell.id, "jpeg": crop.getvalue()} for cell in made])
+            said = [
+                {"cell_id": cell.id, "turn": 1, "label": cell.machine_class, "user_id": named_by[number % REVIEWERS]}
+                for cell in made
+                if rng.random() < NAMED or cell.blind
+            ]  # fmt: skip
+            blind = {cell.id for cell in made if cell.blind}
+            session.execute(insert(Answer), said)
+            session.execute(insert(BlindAnswer), [answer for answer in said if answer["cell_id"] in blind])
             keys.append(sample.key)
     database.close()
     return keys
@@ -102,6 +131,7 @@ def _cell(rng: np.random.Generator, sample: int, field: int) -> Cell:
         sample_id=sample, field_id=field, x0=x, y0=y, x1=x + 40, y1=y + 40, machine_class=named, score=0.9,
         probability=best, probabilities={key: best if key == named else rest for key in CLASS_KEYS},
         decision="accept" if best > 0.7 else "review", reason="drawn", distance=float(rng.uniform(3, 9)),
+        blind=bool(rng.random() < BLIND),
     )  # fmt: skip
 
 
@@ -177,6 +207,7 @@ def turning(client: httpx.Client, keys: list[str]) -> dict[str, float]:
     pages = {
         "samples": "/", "found": "/?words=S-7", "sample": "/samples/{}", "gallery": "/samples/{}/gallery",
         "differential": "/samples/{}/differential", "field": "/samples/{}/fields/1", "sign": "/samples/{}/sign",
+        "quality": "/quality",
     }  # fmt: skip
     slowest = {}
     for name, address in pages.items():

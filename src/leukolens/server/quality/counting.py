@@ -2,44 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, and_, case, func, or_, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    case,
+    false,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    type_coerce,
+)
 from sqlalchemy.orm import Session, aliased
 
-from leukolens.server.review.shown import SETTLED, Answers, machine_label
+from leukolens.server.review.shown import SETTLED, Answers
 from leukolens.server.store.tables import Answer, BlindAnswer, Cell, Field
-from leukolens.taxonomy import CLASSES
+from leukolens.taxonomy import ALL_CLASSES, CLASSES, UNSURE
 
-LEUKOCYTES = tuple(kind.key for kind in CLASSES if kind.leukocyte)
+NO_LEUKOCYTES = tuple(kind.key for kind in CLASSES if not kind.leukocyte)
+FORMS = {kind.key: kind.form_of for kind in ALL_CLASSES if kind.form_of is not None}
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """Cells of one day that are alike in all that is counted.
+class Sums:
+    """Cells of one day that were read with one bundle.
 
     Attributes:
         day: On which their field was read, UTC.
         bundle: Digest of what it was read with.
-        machine: What the machine says of them: a class's key, or ``unsure``.
-        said: What a person says of them, likewise; None where nobody has.
         cells: How many there are.
-        measured: How many of them have a distance to what was learned that a stain is judged by.
+        unsure: How many of them the machine would not name.
+        measured: How many have a distance to what was learned that a stain is judged by.
         outside: How many of those lie farther than 95 % of known cells do.
+        both: How many the machine named and a person named too.
+        same: How many of those they call the same.
     """
 
     day: date
     bundle: str
-    machine: str
-    said: str | None
     cells: int
-    measured: int = 0
-    outside: int = 0
+    unsure: int
+    measured: int
+    outside: int
+    both: int
+    same: int
 
 
-def kinds(session: Session, since: datetime, usual_within: Mapping[str, float]) -> list[Kind]:
+def sums(session: Session, since: datetime, usual_within: Mapping[str, float]) -> list[Sums]:
     """The machine's finds that no edge cuts and nobody struck out, with what counts of what persons said in the end.
 
     Args:
@@ -49,47 +66,28 @@ def kinds(session: Session, since: datetime, usual_within: Mapping[str, float]) 
             nobody knows it of.
     """
     answers = Answers(SETTLED)
-    day = _day()
-    each = answers.joined(
-        _finds(
-            select(
-                day.label("day"), Field.bundle_sha256.label("bundle"), Cell.machine_class, Cell.decision,
-                answers.first(Answer.label).label("said"), _measured(usual_within).label("measured"),
-                _outside(usual_within).label("outside"),
-            ),
-            since,
-        )
-    ).subquery()  # fmt: skip
-    keys = each.c.day, each.c.bundle, each.c.machine_class, each.c.decision, each.c.said
-    found = session.execute(
-        select(*keys, func.count(), func.sum(each.c.measured), func.sum(each.c.outside)).group_by(*keys)
-    )
-    return [
-        Kind(date.fromisoformat(day), bundle, machine_label(key, decision), said, cells, measured, outside)
-        for day, bundle, key, decision, said, cells, measured, outside in found
-    ]
+    said = answers.first(Answer.label)
+    columns = (
+        func.count(), _number(_unsure()), _number(_measured(usual_within)), _number(_outside(usual_within)),
+        _number(_both(said)), _number(_same(said)),
+    )  # fmt: skip
+    return [Sums(*row) for row in _by_day(session, answers.joined(_finds(_of_field(*columns), since)))]
 
 
-def blind_kinds(session: Session, since: datetime) -> list[Kind]:
+def blind_sums(session: Session, since: datetime) -> list[Sums]:
     """The same of the cells that were named while the machine's answer was hidden, by what was said first then.
 
-    A cell that two readers named is counted once, by the first reader's answer.
+    A cell that two readers named is counted once, by the first reader's answer. How far cells lie is not told.
     """
-    day = _day().label("day")
     first = aliased(BlindAnswer)
     earlier = select(func.min(first.turn)).where(first.cell_id == Cell.id).scalar_subquery()
-    each = _finds(
-        select(
-            day, Field.bundle_sha256.label("bundle"), Cell.machine_class, Cell.decision, BlindAnswer.label.label("said")
-        ),
-        since,
-    ).join(BlindAnswer, and_(BlindAnswer.cell_id == Cell.id, BlindAnswer.turn == earlier)).subquery()  # fmt: skip
-    keys = each.c.day, each.c.bundle, each.c.machine_class, each.c.decision, each.c.said
-    found = session.execute(select(*keys, func.count()).group_by(*keys))
-    return [
-        Kind(date.fromisoformat(day), bundle, machine_label(key, decision), said, cells)
-        for day, bundle, key, decision, said, cells in found
-    ]
+    said = type_coerce(BlindAnswer.label, String)
+    columns = (
+        func.count(), _number(_unsure()), literal(0), literal(0), _number(_both(said)), _number(_same(said)),
+    )  # fmt: skip
+    found = _finds(_of_field(*columns), since).where(Cell.blind.is_(True))
+    named = found.join(BlindAnswer, and_(BlindAnswer.cell_id == Cell.id, BlindAnswer.turn == earlier))
+    return [Sums(*row) for row in _by_day(session, named)]
 
 
 def samples(session: Session, since: datetime) -> list[tuple[date, str, int]]:
@@ -97,6 +95,24 @@ def samples(session: Session, since: datetime) -> list[tuple[date, str, int]]:
     query = select(_day(), Field.bundle_sha256, Field.sample_id).where(_read(since)).distinct()
     found = session.execute(query)
     return [(date.fromisoformat(day), bundle or "", sample) for day, bundle, sample in found]
+
+
+def _by_day(session: Session, of_fields: Select[*tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Sums of fields added up: a field's cells lie together in an index, so that SQLite sorts fields, not cells."""
+    each = of_fields.group_by(Cell.field_id).subquery()
+    field_id, *columns = each.c
+    day = _day().label("day")
+    query = (
+        select(day, Field.bundle_sha256, *(func.sum(column) for column in columns))
+        .join_from(each, Field, Field.id == field_id)
+        .group_by(day, Field.bundle_sha256)
+    )
+    for told, bundle, *numbers in session.execute(query):
+        yield date.fromisoformat(told), bundle, *map(int, numbers)
+
+
+def _of_field(*columns: ColumnElement[int]) -> Select[*tuple[Any, ...]]:
+    return select(Cell.field_id, *(column.label(f"sum_{place}") for place, column in enumerate(columns)))
 
 
 def _day() -> ColumnElement[str]:
@@ -107,23 +123,40 @@ def _read(since: datetime) -> ColumnElement[bool]:
     return and_(Field.read_at >= since, Field.bundle_sha256.is_not(None))
 
 
-def _finds(query: Select[*tuple[object, ...]], since: datetime) -> Select[*tuple[object, ...]]:
+def _finds(query: Select[*tuple[Any, ...]], since: datetime) -> Select[*tuple[Any, ...]]:
     return query.join_from(Cell, Field, Field.id == Cell.field_id).where(
         _read(since), Cell.machine_class.is_not(None), Cell.at_edge.is_(False), Cell.deleted.is_(False)
     )
 
 
-def _measured(usual_within: Mapping[str, float]) -> ColumnElement[int]:
+def _number(so: ColumnElement[bool]) -> ColumnElement[int]:
+    """Of how many cells it is so."""
+    return func.sum(case((so, 1), else_=0))
+
+
+def _unsure() -> ColumnElement[bool]:
+    """As `shown.machine_label` says."""
+    return and_(func.coalesce(Cell.decision, "") != "accept", Cell.machine_class.not_in(NO_LEUKOCYTES))
+
+
+def _both(said: ColumnElement[Any]) -> ColumnElement[bool]:
+    return and_(said != UNSURE, not_(_unsure()))  # no answer is no word, which is unlike none
+
+
+def _same(said: ColumnElement[Any]) -> ColumnElement[bool]:
+    """A class that a person names is right where the machine named the one that it is a form of."""
+    form = case(FORMS, value=said, else_=None)
+    return and_(or_(said == Cell.machine_class, form == Cell.machine_class), not_(_unsure()))
+
+
+def _measured(usual_within: Mapping[str, float]) -> ColumnElement[bool]:
     """As `reading.batch_check.asked_of` chooses them."""
     known = Field.bundle_sha256.in_(usual_within)
-    asked = and_(known, Cell.distance.is_not(None), Cell.machine_class.in_(LEUKOCYTES))
-    return case((asked, 1), else_=0)
+    return and_(known, Cell.distance.is_not(None), Cell.machine_class.not_in(NO_LEUKOCYTES))
 
 
-def _outside(usual_within: Mapping[str, float]) -> ColumnElement[int]:
+def _outside(usual_within: Mapping[str, float]) -> ColumnElement[bool]:
     beyond = [
         and_(Field.bundle_sha256 == bundle, Cell.distance > within) for bundle, within in usual_within.items()
     ]
-    if not beyond:
-        return case((Cell.id.is_(None), 1), else_=0)
-    return case((and_(Cell.machine_class.in_(LEUKOCYTES), or_(*beyond)), 1), else_=0)
+    return and_(Cell.machine_class.not_in(NO_LEUKOCYTES), or_(false(), *beyond))

@@ -25,11 +25,10 @@ from leukolens.errors import LeukolensError
 from leukolens.reading.batch_check import BatchCheck, check_counted
 from leukolens.server.actor import Actor
 from leukolens.server.quality import counting
-from leukolens.server.quality.counting import Kind
+from leukolens.server.quality.counting import Sums
 from leukolens.server.review.counted import card_of
 from leukolens.server.store.files import Files
 from leukolens.server.store.tables import BundleFile
-from leukolens.taxonomy import UNSURE, cell_class
 
 WEEKS, MOST_WEEKS = 26, 260
 Key = tuple[int, int, str]
@@ -93,8 +92,8 @@ class Week:
 @dataclass(slots=True)
 class _Counts:
     samples: set[int] = field(default_factory=set)
-    kinds: list[Kind] = field(default_factory=list)
-    blind: list[Kind] = field(default_factory=list)
+    days: list[Sums] = field(default_factory=list)
+    blind: list[Sums] = field(default_factory=list)
 
 
 def weekly(
@@ -121,19 +120,18 @@ def weekly(
     found: dict[Key, _Counts] = defaultdict(_Counts)
     for day, bundle, sample in counting.samples(session, since):
         found[(*day.isocalendar()[:2], bundle)].samples.add(sample)
-    for kind in counting.kinds(session, since, usual):
-        found[_key(kind)].kinds.append(kind)
-    for kind in counting.blind_kinds(session, since):
-        found[_key(kind)].blind.append(kind)
+    for day_sums in counting.sums(session, since, usual):
+        found[_key(day_sums)].days.append(day_sums)
+    for day_sums in counting.blind_sums(session, since):
+        found[_key(day_sums)].blind.append(day_sums)
     made = [_week(key, names.get(key[2], ""), counts, judged.get(key[2])) for key, counts in found.items()]
     return tuple(sorted(made, key=lambda one: (-one.year, -one.week, one.bundle, one.bundle_sha256)))
 
 
-def agreement(kinds: Iterable[Kind]) -> Share | None:
+def agreement(days: Iterable[Sums]) -> Share | None:
     """How many of the cells that machine and person both named they call the same; None where there is none."""
-    both = [kind for kind in kinds if kind.said not in {None, UNSURE} and kind.machine != UNSURE]
-    same = sum(kind.cells for kind in both if _right(kind.said or "") == kind.machine)
-    return share(same, sum(kind.cells for kind in both))
+    days = list(days)
+    return share(sum(one.same for one in days), sum(one.both for one in days))
 
 
 def share(count: int, total: int) -> Share | None:
@@ -143,9 +141,9 @@ def share(count: int, total: int) -> Share | None:
 
 def _week(key: Key, name: str, counts: _Counts, judgement: Judgement | None) -> Week:
     year, week, sha256 = key
-    cells = sum(kind.cells for kind in counts.kinds)
-    measured = sum(kind.measured for kind in counts.kinds)
-    outside = sum(kind.outside for kind in counts.kinds)
+    cells = sum(one.cells for one in counts.days)
+    measured = sum(one.measured for one in counts.days)
+    outside = sum(one.outside for one in counts.days)
     checked: BatchCheck | None = None if judgement is None else check_counted(outside, measured, judgement)
     return Week(
         year=year,
@@ -155,20 +153,15 @@ def _week(key: Key, name: str, counts: _Counts, judgement: Judgement | None) -> 
         samples=len(counts.samples),
         cells=cells,
         blind=agreement(counts.blind),
-        named=agreement(counts.kinds),
-        unsure=share(sum(kind.cells for kind in counts.kinds if kind.machine == UNSURE), cells),
+        named=agreement(counts.days),
+        unsure=share(sum(one.unsure for one in counts.days), cells),
         outside=share(outside, measured),
         unlike=None if checked is None else checked.unlike,
     )
 
 
-def _right(label: str) -> str:
-    """What the machine is right to answer of what a person calls this."""
-    return cell_class(label).form_of or label
-
-
-def _key(kind: Kind) -> Key:
-    return (*kind.day.isocalendar()[:2], kind.bundle)
+def _key(one: Sums) -> Key:
+    return (*one.day.isocalendar()[:2], one.bundle)
 
 
 def _beginning(now: datetime, weeks: int) -> datetime:
