@@ -119,3 +119,17 @@ def test_it_is_not_named_along_with_others(
 def test_the_differential_says_how_many_it_leaves_out(visit: Any, hidden: int, language: str) -> None:
     page = visit.get(f"/samples/{KEY}/differential?language={language}").text
     assert texts(language)["blind.not_counted.one"].format(count=1) in page
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_who_signs_is_told_how_many_without_a_name_count_as_the_machine_says(
+    visit: Any, post: Callable[..., Any], shelf: Any, hidden: int, cells: list[int], language: str
+) -> None:
+    change(shelf, cells[0], blind=True)
+    asked, said = f"/samples/{KEY}/sign?language={language}", texts(language)
+    assert said["blind.signed.many"].format(count=2) in visit.get(asked).text
+    post(visit, f"/samples/{KEY}/label", {"cells": [hidden], "label": "monocyte"})
+    assert said["blind.signed.one"].format(count=1) in visit.get(asked).text
+    post(visit, f"/samples/{KEY}/label", {"cells": [cells[0]], "label": "neutrophil"})
+    for form in ("one", "many"):
+        assert said[f"blind.signed.{form}"].partition(" ")[2] not in visit.get(asked).text
