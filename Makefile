@@ -14,7 +14,7 @@ DEV     := $(VENV)/.installed-dev
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test test-all lint types contracts docs bench clean
+.PHONY: help demo dev test test-all test-postgresql lint types contracts docs bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,8 +41,13 @@ dev: $(DEV)  ## the development environment, and nothing else
 test: $(DEV)  ## the tests that finish within 12 minutes
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadfile --session-timeout=720
 
-test-all: $(DEV)  ## every test, the slow ones too
+test-all: $(DEV)  ## every test, the slow ones too, and the server's on PostgreSQL
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+	$(MAKE) test-postgresql
+
+test-postgresql: $(DEV)  ## the server's tests on a PostgreSQL that they start themselves
+	LEUKOLENS_TEST_DATABASE=postgresql $(ONE_THREAD) $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) \
+		--dist loadfile tests/server tests/browser/day
 
 lint: $(DEV)  ## ruff: style and formatting
 	$(BIN)/ruff check .

@@ -1,19 +1,31 @@
-"""What many tests share: where the real images are, if anywhere, and a tiny bundle with a known answer."""
+"""What many tests share: where the real images are, if anywhere, a tiny bundle with a known answer, and databases."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
 
 from leukolens.bundle import Bundle, pack, unpack
 from leukolens.card import Card, Framing, Judgement
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+KINDS = ("sqlite", "postgresql")
+KIND = os.environ.get("LEUKOLENS_TEST_DATABASE", KINDS[0])
+if KIND not in KINDS:
+    raise pytest.UsageError(f"LEUKOLENS_TEST_DATABASE is {KIND!r}, and neither {' nor '.join(KINDS)}")
 
 
 @pytest.fixture(scope="session")
@@ -129,3 +141,116 @@ def shipped_bundle() -> Bundle:
     if not path.is_file():
         pytest.skip("no bundle ships with this checkout yet")
     return unpack(path.read_bytes(), str(path))
+
+
+@pytest.fixture(scope="session")
+def kind() -> str:
+    """Which database the tests of the server run on; one that is to run on both says so by its parameters."""
+    return KIND
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """URL of a running server without a database's name, run by somebody without rights."""
+    programs = shutil.which("initdb"), shutil.which("postgres")
+    if None in programs:
+        asked_for = os.environ.get("CI") or KIND == "postgresql"
+        (pytest.fail if asked_for else pytest.skip)("PostgreSQL's initdb and postgres are not on the PATH")
+    initdb, postgres = programs
+    folder = Path(tempfile.mkdtemp(prefix="leukolens-postgresql-"))
+    data = folder / "data"
+    as_whom: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    if os.geteuid() == 0:
+        shutil.chown(folder, "nobody")
+        as_whom["user"] = "nobody"
+    try:
+        subprocess.run(
+            [
+                str(initdb),
+                "-D",
+                data,
+                "-U",
+                "tests",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            ],
+            check=True,
+            **as_whom,
+        )
+        server = subprocess.Popen(
+            [str(postgres), "-D", data, "-k", folder, "-h", "", "-F", "-c", "max_connections=40"], **as_whom
+        )
+        try:
+            url = "postgresql+psycopg://tests@/{}?host=" + str(folder)
+            _wait_for(url.format("postgres"), server)
+            yield url
+        finally:
+            server.send_signal(signal.SIGINT)  # at once, whoever is still connected
+            server.wait(30)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    engine = create_engine(url)
+    for _ in range(300):
+        assert server.poll() is None, "PostgreSQL ended"
+        try:
+            engine.connect().close()
+        except OperationalError:
+            time.sleep(0.1)
+        else:
+            engine.dispose()
+            return
+    raise AssertionError("PostgreSQL does not answer")
+
+
+@pytest.fixture(scope="session")
+def new_url(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Callable[[str, str | None], str]:
+    """URL of a new database of a kind: empty, or a copy of the one at another URL, which nobody is connected to."""
+
+    def make(kind: str, original: str | None = None) -> str:
+        name = f"d{uuid.uuid4().hex}"
+        if kind == "sqlite":
+            path = tmp_path_factory.mktemp("sqlite") / f"{name}.sqlite"
+            if original:
+                shutil.copy(str(make_url(original).database), path)
+            return f"sqlite:///{path}"
+        server = request.getfixturevalue("postgresql")
+        engine = create_engine(server.format("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            template = f"TEMPLATE {make_url(original).database}" if original else ""
+            connection.execute(text(f"CREATE DATABASE {name} {template}"))
+        engine.dispose()
+        return str(server.format(name))
+
+    return make
+
+
+@pytest.fixture
+def own_url(new_url: Callable[[str, str | None], str]) -> Iterator[Callable[[str, str | None], str]]:
+    """The same for one test: PostgreSQL forgets the database when the test has ended."""
+    made: list[str] = []
+
+    def make(kind: str, original: str | None = None) -> str:
+        made.append(new_url(kind, original))
+        return made[-1]
+
+    yield make
+    for url in made:
+        if not url.startswith("sqlite"):
+            _drop(url)
+
+
+def _drop(url: str) -> None:
+    """Forgets a database of PostgreSQL's, whoever is still connected."""
+    engine = create_engine(make_url(url).set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {make_url(url).database} WITH (FORCE)"))
+    engine.dispose()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,7 +18,6 @@ from leukolens.server.people import tokens
 from leukolens.server.settings import Limits, Settings
 from leukolens.server.store.database import Database
 from leukolens.server.store.files import Files
-from leukolens.server.store.migrate import migrate
 from leukolens.server.store.tables import BundleFile, Cell, Crop, Field, Job
 from leukolens.server.web.app import create_app
 from leukolens.server.web.context import Context
@@ -77,37 +76,18 @@ def document() -> dict[str, Any]:
 
 
 @pytest.fixture
-def kind() -> str:
-    """Which database: a test that is to run on both says so by its parameters."""
-    return "sqlite"
-
-
-@pytest.fixture
-def database(
-    kind: str,
-    database: Database,
-    new_url: Callable[[str], str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Iterator[Database]:
-    """Of that kind, with tables and one bundle; nothing waits for the disk."""
+def database(kind: str, database: Database, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """Nothing waits for the disk."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
     if kind == "sqlite":
         event.listen(database.engine, "connect", lambda made, _: made.execute("PRAGMA synchronous=OFF"))
-        yield database
-        return
-    other = Database(new_url(kind))
-    migrate(other, tmp_path)
-    with other.writing() as session:
-        session.add(BundleFile(sha256="b" * 64, name="drawn", active=True))
-    yield other
-    other.close()
+    return database
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """With limits that a test can exceed."""
-    return Settings(settings.folder, limits=Limits(upload_bytes=2**21, image_bytes=2**20, files=5))
+    return replace(settings, limits=Limits(upload_bytes=2**21, image_bytes=2**20, files=5))
 
 
 @pytest.fixture
