@@ -380,7 +380,7 @@ main.main()
         assert all(running.stdout.readline() for _ in range(3))
         workers = workers_of(running.pid)
         os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the workers too
-        _, err = running.communicate(timeout=60)
+        _, err = running.communicate(timeout=180)
     assert len(workers) == 2
     assert (running.returncode, err) == (130, "Interrupted.\n")
     for _ in range(300):

@@ -16,7 +16,7 @@ from PIL import Image
 
 from leukolens.bundle import Bundle, pack
 from leukolens.datasets.synthetic import DRAWN_CLASSES, draw_single
-from leukolens.errors import BundleError
+from leukolens.errors import BundleError, LeukolensError
 from leukolens.reading import processes, reader, worker_client
 from leukolens.reading.choice import OPENVINO, REFERENCE, WHOLE_NUMBERS
 from leukolens.reading.reader import Reader
@@ -284,6 +284,21 @@ def test_closing_ends_the_processes_and_threads_go_on(
     assert gone(workers)
     assert list(reading.identify(paths)) == expected
     assert not workers_of(os.getpid())
+
+
+@POSIX
+def test_closing_ends_what_they_are_at(
+    make_bundle: MakeBundle, tmp_path: Path, opened: Callable[..., Reader], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = opened(make_bundle())
+    some = reading.identify(coloured(tmp_path, 400))
+    next(some)
+    here: list[object] = []
+    monkeypatch.setattr(Reader, "read_portion", lambda *asked: here.append(asked))
+    reading.close()
+    with pytest.raises(LeukolensError, match="closed while it read"):
+        list(some)
+    assert not here
 
 
 @POSIX

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from leukolens.bundle import Bundle, pack
+from leukolens.errors import LeukolensError
 from leukolens.reading.cell import ImageReading
 from leukolens.reading.choice import on_a_device
 from leukolens.reading.messages import reading_of
@@ -75,17 +76,21 @@ class Workers:
             otherwise: Reads it in this process, where no other can be started.
 
         Raises:
-            LeukolensError: What a process met that is no image's fault.
+            LeukolensError: What a process met that is no image's fault, or where the reader was closed meanwhile.
         """
-        if self.trouble or self._stopped:
+        if self._stopped:
+            raise _closed()
+        if self.trouble:
             return otherwise()
         try:
             return self._asked(paths)
         except UnstartableError as error:
             self.trouble = str(error)
             return otherwise()
-        except EndedError:
-            return otherwise() if self._stopped else [self._alone(path) for path in paths]
+        except EndedError as error:
+            if self._stopped:
+                raise _closed() from error
+            return [self._alone(path) for path in paths]
 
     def _alone(self, path: Path) -> ImageReading:
         """The reading of a file out of a portion that a process died of; never read in this one."""
@@ -115,6 +120,10 @@ class Workers:
             self._stopped = True
             for worker in self._workers:
                 worker.stop()
+
+
+def _closed() -> LeukolensError:
+    return LeukolensError("the reader was closed while it read", "Close it when all is read")
 
 
 def _folder() -> Path:

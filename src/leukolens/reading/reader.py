@@ -83,6 +83,7 @@ class Reader:
 
         Raises:
             BundleError: Where the bundle's graph cannot run.
+            LeukolensError: Where the reader is closed before processes have read everything.
         """
         coming = iter(sources)
         files = _files(coming, FILES_EACH * self.processes if self.processes > 1 else 0)
@@ -106,7 +107,7 @@ class Reader:
         return self.classifier.choice.note if self._workers.said is None else self._workers.said
 
     def close(self) -> None:
-        """Ends the processes, if any; threads read what comes afterwards."""
+        """Ends the processes, if any, and a call of `identify` that they are at; later calls are read by threads."""
         self._workers.stop()
 
     def _read_by_processes(self, sources: Sequence[Source], first: int) -> list[ImageReading]:
