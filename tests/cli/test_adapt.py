@@ -244,7 +244,7 @@ class TestFineTuning:
         def teacher(parent, *, threads, tick):
             def learn(taught, replay, rng):
                 tick(3)
-                return Own(head_of(parent.classifier))
+                return Own(head_of(parent.classifier), None, parent.classifier)
 
             return Teacher("network", 3, learn)
 

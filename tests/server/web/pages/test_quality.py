@@ -24,6 +24,7 @@ def read(shelf: Any, actors: Any) -> list[int]:
         session.execute(update(Field).values(read_at=now()))
         older = select(Cell.field_id).where(Cell.id.not_in(cells))
         session.execute(update(Field).where(Field.id.in_(older)).values(read_at=now() - timedelta(weeks=2)))
+        session.execute(update(Cell).where(Cell.id == cells[1]).values(blind=True))
         session.add(BlindAnswer(cell_id=cells[1], turn=1, label="monocyte", user_id=actors.reader.user_id))
     return cells
 
