@@ -39,6 +39,23 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def draws() -> Callable[[Any], None]:
+    """Draws a missed cell on the field that a page shows, and waits for the page that comes of it."""
+
+    def draw(page: Any) -> None:
+        page.keyboard.press("a")
+        place = page.locator("#viewer").bounding_box()
+        page.mouse.move(place["x"] + 300, place["y"] + 200)
+        page.mouse.down()
+        page.mouse.move(place["x"] + 380, place["y"] + 280, steps=4)
+        with page.expect_navigation():
+            page.mouse.up()
+        page.wait_for_selector(".mark")
+
+    return draw
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that reads with the bundle that ships, and has one reviewer."""

@@ -128,18 +128,13 @@ def test_what_the_server_refuses_is_taken_back(gallery: Any) -> None:
     assert group_of(gallery, cell) == group
 
 
-def test_a_missed_cell_is_drawn_and_a_false_one_struck_out(page: Any, sample: str) -> None:
+def test_a_missed_cell_is_drawn_and_a_false_one_struck_out(
+    page: Any, sample: str, draws: Callable[[Any], None]
+) -> None:
     page.goto(f"{sample}/fields/1")
     page.wait_for_selector(".mark")
     before = page.locator("#list button[data-id]").count()
-    page.keyboard.press("a")
-    place = page.locator("#viewer").bounding_box()
-    page.mouse.move(place["x"] + 300, place["y"] + 200)
-    page.mouse.down()
-    page.mouse.move(place["x"] + 380, place["y"] + 280, steps=4)
-    with page.expect_navigation():
-        page.mouse.up()
-    page.wait_for_selector(".mark")
+    draws(page)
     assert page.locator("#list button[data-id]").count() == before + 1
     page.locator("#list button:has-text('drawn')").click()
     page.keyboard.press("Delete")

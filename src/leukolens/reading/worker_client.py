@@ -116,7 +116,7 @@ class Worker:
         except OSError:  # it has closed its end of a pipe
             answer = None
         if answer is None:
-            raise EndedError(_how(self._ended()))
+            raise EndedError(how_it_ended(self._ended()))
         return answer
 
     def _ended(self) -> int:
@@ -134,8 +134,8 @@ class Worker:
         return process.wait()
 
 
-def _how(code: int) -> str:
-    """An exit code in words."""
+def how_it_ended(code: int) -> str:
+    """An exit code of a process in words, a signal's number being negative."""
     if code >= 0:
         return f"exit status {code}"
     try:

@@ -231,7 +231,7 @@ def _confirms_the_rest(page: Any) -> None:
 
 
 @pytest.fixture(scope="package")
-def first(lab: Lab, smear: Smear) -> Told:
+def first(lab: Lab, smear: Smear, draws: Callable[[Any], None]) -> Told:
     """Rosa's reading: one cell by key, one by drag, one done and undone, one drawn, and the rest confirmed."""
     page = _begins(lab, "rosa", smear.address)
     _unveils(page)
@@ -247,14 +247,7 @@ def first(lab: Lab, smear: Smear) -> Told:
     _confirms_the_rest(page)
 
     lab.at("rosa", f"{smear.address}/fields/1", ".mark")
-    page.keyboard.press("a")
-    place = page.locator("#viewer").bounding_box()
-    page.mouse.move(place["x"] + 300, place["y"] + 200)
-    page.mouse.down()
-    page.mouse.move(place["x"] + 380, place["y"] + 280, steps=4)
-    with page.expect_navigation():
-        page.mouse.up()
-    page.wait_for_selector(".mark")
+    draws(page)
     drawn = page.locator("#list button:has-text('drawn')")
     drawn.click()
     page.keyboard.press("m")

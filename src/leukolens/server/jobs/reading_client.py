@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from typing import Any, Self, TypeVar
 
 from leukolens.errors import ServerError
 from leukolens.imaging.framing import Box
+from leukolens.reading.worker_client import how_it_ended
 from leukolens.server.jobs.answers import (
     Answer,
     Evidence,
@@ -232,7 +232,7 @@ class ReadingClient:
             raise ReadingFailedError(f"took longer than {seconds:g} seconds", "Make the image smaller")
         if line:
             raise ReadingFailedError("has far too many cells to tell of", "Check that it is a field")
-        raise _EndedError(_how(code if code is not None else process.wait()))
+        raise _EndedError(how_it_ended(code if code is not None else process.wait()))
 
     def _end(self) -> int | None:
         """Ends the process; its exit code, None where there was none."""
@@ -258,15 +258,6 @@ def _command(limits: Limits) -> tuple[str, ...]:
         "--pixels", str(limits.image_pixels),
         "--seconds", str(limits.reading_seconds),
     )  # fmt: skip
-
-
-def _how(code: int) -> str:
-    if code >= 0:
-        return f"exit status {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
 
 
 def _unstartable(why: str) -> ServerError:
