@@ -18,7 +18,7 @@ from leukolens.datasets.synthetic import draw_field
 
 PASSWORD = "a fine smear on glass"
 CLASSES = ("neutrophil", "eosinophil", "lymphocyte", "monocyte")
-DRAWN = 5
+DRAWN, LARGER = 5, 3
 PATIENCE = 120_000  # milliseconds: a laptop that trains beside it is slow
 FORMATS = ("html", "pdf", "cells", "differential", "json", "fhir", "hl7")
 
@@ -129,10 +129,11 @@ def _enrol(lab: Lab, name: str) -> None:
 
 @pytest.fixture(scope="package")
 def fields(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Twenty: five drawn ones, each as it lies, on its head, and both mirrored."""
+    """Twenty: five drawn ones, each as it lies, on its head, and both mirrored; large: reading takes a while."""
     folder, paths = tmp_path_factory.mktemp("day"), []
     for seed in range(DRAWN):
         drawn = draw_field(np.random.default_rng(300 + seed), 480, 360, CLASSES).rgb
+        drawn = drawn.repeat(LARGER, axis=0).repeat(LARGER, axis=1)
         for turned in (drawn, drawn[::-1], drawn[:, ::-1], drawn[::-1, ::-1]):
             paths.append(folder / f"field-{len(paths) + 1}.png")
             Image.fromarray(np.ascontiguousarray(turned)).save(paths[-1])
