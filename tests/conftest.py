@@ -254,3 +254,35 @@ def _drop(url: str) -> None:
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE {make_url(url).database} WITH (FORCE)"))
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def workers_of() -> Callable[[int], list[int]]:
+    """Ids of the worker processes that a process has begun to read images."""
+
+    def found(parent: int) -> list[int]:
+        told = subprocess.run(
+            ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        )
+        rows = [line.split(None, 2) for line in told.stdout.splitlines()]
+        return [int(row[0]) for row in rows if row[1] == str(parent) and "leukolens.reading.worker" in row[2]]
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def gone() -> Callable[[list[int]], bool]:
+    """Whether processes all end within half a minute."""
+
+    def waited(pids: list[int]) -> bool:
+        for _ in range(300):
+            told = subprocess.run(
+                ["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True, check=True
+            )
+            alive = {int(row.split()[0]) for row in told.stdout.splitlines() if "Z" not in row.split()[1]}
+            if alive.isdisjoint(pids):
+                return True
+            time.sleep(0.1)
+        return False
+
+    return waited

@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -342,66 +340,6 @@ def test_names_of_any_kind(bundle_file: Path, smears: Path, tmp_path: Path) -> N
     )
     assert len(done.stdout.decode("ascii").splitlines()) == len(names) + 1
     assert b"\x1b" not in done.stdout
-
-
-# Many images
-
-
-def workers_of(parent: int) -> list[int]:
-    told = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
-    rows = [line.split(None, 2) for line in told.stdout.splitlines()]
-    return [int(row[0]) for row in rows if row[1] == str(parent) and "leukolens.reading.worker" in row[2]]
-
-
-def alive(pids: list[int]) -> bool:
-    told = subprocess.run(["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True, check=True)
-    rows = [row.split() for row in told.stdout.splitlines()]
-    return any(int(pid) in pids and not state.startswith("Z") for pid, state in rows)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
-def test_ctrl_c_ends_the_processes_that_read_too(bundle_file: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "many"
-    folder.mkdir()
-    Image.new("RGB", (2000, 2000), "red").save(folder / "0000.png")
-    for number in range(1, 3000):
-        (folder / f"{number:04d}.png").hardlink_to(folder / "0000.png")
-    program = """
-from leukolens.cli import main
-from leukolens.reading import processor
-processor.processors = lambda: 2
-main.main()
-"""
-    command = [sys.executable, "-c", program, "identify", str(folder), "--bundle", str(bundle_file)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as running:
-        assert running.stdout is not None
-        assert all(running.stdout.readline() for _ in range(3))
-        workers = workers_of(running.pid)
-        os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the workers too
-        _, err = running.communicate(timeout=180)
-    assert len(workers) == 2
-    assert (running.returncode, err) == (130, "Interrupted.\n")
-    for _ in range(300):
-        if not alive(workers):
-            break
-        time.sleep(0.1)
-    assert not alive(workers)
-
-
-def test_where_processes_cannot_be_started_one_line_says_so(
-    bundle_file: Path, smears: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("leukolens.reading.processor.processors", lambda: 2)
-    monkeypatch.setattr("leukolens.reading.reader.FILES_EACH", 2)
-    monkeypatch.setattr("leukolens.reading.worker_client.COMMAND", ("no-such-python",))
-    result = identify(smears, "--bundle", bundle_file)
-    assert result.exit_code == 0
-    assert len(result.stdout.splitlines()) == 1 + len(COLOURS)
-    assert result.stderr.startswith("processes are not used: ")
-    assert result.stderr.count("\n") == 1
-    assert identify(smears, "--bundle", bundle_file, "--quiet").stderr == ""
 
 
 # The base install

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -81,22 +80,6 @@ def coloured(folder: Path, count: int, *names: str) -> list[Path]:
     for name in listed:
         Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)).save(folder / name)
     return [folder / name for name in listed]
-
-
-def workers_of(parent: int) -> list[int]:
-    told = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
-    rows = [line.split(None, 2) for line in told.stdout.splitlines()]
-    return [int(row[0]) for row in rows if row[1] == str(parent) and "leukolens.reading.worker" in row[2]]
-
-
-def gone(pids: list[int]) -> bool:
-    for _ in range(300):
-        told = subprocess.run(["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True, check=True)
-        alive = {int(row.split()[0]) for row in told.stdout.splitlines() if "Z" not in row.split()[1]}
-        if alive.isdisjoint(pids):
-            return True
-        time.sleep(0.1)
-    return False
 
 
 # The same answers
@@ -274,7 +257,11 @@ def test_a_bundle_that_cannot_run_is_said_as_threads_say_it(
 
 @POSIX
 def test_closing_ends_the_processes_and_threads_go_on(
-    make_bundle: MakeBundle, tmp_path: Path, opened: Callable[..., Reader]
+    make_bundle: MakeBundle,
+    tmp_path: Path,
+    opened: Callable[..., Reader],
+    workers_of: Callable[[int], list[int]],
+    gone: Callable[[list[int]], bool],
 ) -> None:
     paths, reading = coloured(tmp_path, 40), opened(make_bundle())
     expected = list(reading.identify(paths))
@@ -302,7 +289,12 @@ def test_closing_ends_what_they_are_at(
 
 
 @POSIX
-def test_a_reader_that_nobody_holds_ends_its_processes(make_bundle: MakeBundle, tmp_path: Path) -> None:
+def test_a_reader_that_nobody_holds_ends_its_processes(
+    make_bundle: MakeBundle,
+    tmp_path: Path,
+    workers_of: Callable[[int], list[int]],
+    gone: Callable[[list[int]], bool],
+) -> None:
     reading = Reader(make_bundle(), processes=2)
     some = reading.identify(coloured(tmp_path, 40))
     next(some)
@@ -345,7 +337,12 @@ def test_a_script_without_a_main_runs_once(tmp_path: Path, make_bundle: MakeBund
 
 
 @POSIX
-def test_processes_end_when_who_asks_is_killed(tmp_path: Path, make_bundle: MakeBundle) -> None:
+def test_processes_end_when_who_asks_is_killed(
+    tmp_path: Path,
+    make_bundle: MakeBundle,
+    workers_of: Callable[[int], list[int]],
+    gone: Callable[[list[int]], bool],
+) -> None:
     command = program(tmp_path, make_bundle, "cycle(sorted(Path(sys.argv[2]).iterdir()))")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:
         assert asking.stdout is not None

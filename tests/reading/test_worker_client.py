@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -32,12 +33,18 @@ def test_an_answer_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     asked.stop()
 
 
+POSIX = pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+
+
 @pytest.mark.parametrize(
-    ("program", "how"), [("", "exit status 0"), ("sys.exit(3)", "exit status 3"), ("os.abort()", "SIGABRT")]
+    ("program", "how"),
+    [
+        ("", "exit status 0"),
+        ("sys.exit(3)", "exit status 3"),
+        pytest.param("os.abort()", "SIGABRT", marks=POSIX),
+    ],
 )
 def test_an_end_says_how(monkeypatch: pytest.MonkeyPatch, program: str, how: str) -> None:
-    if sys.platform == "win32" and how == "SIGABRT":
-        pytest.skip("signals are POSIX")
     asked = worker(monkeypatch, program)
     for _ in range(2):  # it begins anew each time
         with pytest.raises(EndedError, match=how):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from leukolens.server.store.backup import backup
 from leukolens.server.store.columns import now
 from leukolens.server.store.database import Database
 from leukolens.server.store.files import Files
-from leukolens.server.store.migrate import migrate
 from leukolens.server.store.tables import (
     Act,
     Activation,
@@ -48,21 +46,6 @@ KINDS = ("sqlite", "postgresql")
 IMAGES = (b"first field", b"second field", b"")
 BUNDLE = b"a bundle"
 MakeDatabase = Callable[[str], Database]
-
-
-@pytest.fixture(scope="session")
-def originals(new_url: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """URL of a database with tables and no rows, to be copied: that is quicker than to make them for every test."""
-
-    @cache
-    def make(kind: str) -> str:
-        url = new_url(kind)
-        database = Database(url)
-        migrate(database, tmp_path_factory.mktemp("server"))
-        database.close()
-        return url
-
-    return make
 
 
 @pytest.fixture
