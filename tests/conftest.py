@@ -257,17 +257,23 @@ def _drop(url: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def workers_of() -> Callable[[int], list[int]]:
-    """Ids of the worker processes that a process has begun to read images."""
+def children_of() -> Callable[[int, str], list[int]]:
+    """Ids of the processes that one has begun and in whose command something stands."""
 
-    def found(parent: int) -> list[int]:
-        told = subprocess.run(
-            ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-        )
+    def found(parent: int, command: str) -> list[int]:
+        # -ww: a command that runs on past the width that ps takes for a terminal's is cut off without it
+        listed = ["ps", "-ww", "-A", "-o", "pid=,ppid=,args="]
+        told = subprocess.run(listed, capture_output=True, text=True, check=True)
         rows = [line.split(None, 2) for line in told.stdout.splitlines()]
-        return [int(row[0]) for row in rows if row[1] == str(parent) and "leukolens.reading.worker" in row[2]]
+        return [int(row[0]) for row in rows if row[1] == str(parent) and command in row[2]]
 
     return found
+
+
+@pytest.fixture(scope="session")
+def workers_of(children_of: Callable[[int, str], list[int]]) -> Callable[[int], list[int]]:
+    """Ids of the worker processes that a process has begun to read images."""
+    return lambda parent: children_of(parent, "leukolens.reading.worker")
 
 
 @pytest.fixture(scope="session")

@@ -48,14 +48,6 @@ class House:
         code: str | None = said["code"]
         return code
 
-    def hold_reading(self) -> None:
-        """Stops the process that reads, in the middle of whatever it is at: what is sent now waits."""
-        listed = ["ps", "--ppid", str(self.process.pid), "-o", "pid=,args="]
-        told = subprocess.run(listed, capture_output=True, text=True, check=True)
-        rows = [row.split(None, 1) for row in told.stdout.splitlines()]
-        (reading,) = (int(pid) for pid, command in rows if "reading_process" in command)
-        os.kill(reading, signal.SIGSTOP)
-
     def end(self) -> None:
         self.process.terminate()
         self.process.communicate(timeout=60)
@@ -168,12 +160,14 @@ class Smear:
 
 
 @pytest.fixture(scope="package")
-def smear(lab: Lab, fields: list[Path]) -> Smear:
+def smear(lab: Lab, fields: list[Path], children_of: Callable[[int, str], list[int]]) -> Smear:
     """Sent by Rosa; the server is ended in the middle of its reading, and started again."""
     address = lab.sends("rosa", "Smear of the day", fields[:1], two_readers=True)
     page = lab.pages["rosa"]
     page.wait_for_selector("#progress a.primary")
-    lab.house.hold_reading()  # twenty are read in less than the second after which the page asks
+    # Twenty are read in less than the second after which the page asks: what is sent now waits.
+    (reading,) = children_of(lab.house.process.pid, "reading_process")
+    os.kill(reading, signal.SIGSTOP)
     page.set_input_files("#files", [str(path) for path in fields[1:]])
     page.wait_for_selector(f"#progress progress[max='{len(fields)}']")
     lab.house.end()
