@@ -149,6 +149,11 @@ class Adapted(_Part):
         default=[], description="the same by last layers that had not learned from the cells"
     )
     difference: list[Figure] = Field(default=[], description="after less before, cell by cell")
+    blind: int = Field(
+        default=0, ge=0,
+        description="cells that figures and verdict rest on where those are the ones that were named while no "
+        "answer was shown; 0 where they rest on all cells",
+    )  # fmt: skip
 
 
 class Card(_Part):

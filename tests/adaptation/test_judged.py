@@ -61,5 +61,6 @@ def test_before_is_what_the_bundle_answers_all_looks_included(colour_bundle, out
     ],
 )
 def test_when_there_are_too_few(reader, make_lab, counts, reason):
-    found = too_few(labelled(reader, Folder(make_lab(counts))), tuple(reader.bundle.card.classes))
+    local = labelled(reader, Folder(make_lab(counts)))
+    found = too_few(local.truth, local.groups, tuple(reader.bundle.card.classes))
     assert found is None if reason is None else found.startswith(reason)

@@ -104,6 +104,26 @@ def test_a_table_a_sentence_and_the_path_are_printed(bundle, folder, tmp_path):
     assert lines[-1] == str(out)
 
 
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (36, "Of 36 cells that were named while no answer was shown: "),
+        (6, "too few for the verdict to rest on (6 cells, and 20 are needed)."),
+    ],
+)
+def test_cells_that_were_named_blind_are_told_of_apart(bundle, tmp_path, count, said):
+    root = _draw(tmp_path / "lab", dict.fromkeys(CLASSES, 12))
+    names = [path.relative_to(root).as_posix() for path in sorted(root.glob("*/*.png"))]
+    rows = [
+        f"{name},{name},{name.split('/')[0] if place < count else ''}\n" for place, name in enumerate(names)
+    ]
+    (root / "groups.csv").write_text("image,group,blind\n" + "".join(rows), "utf-8")
+    result = _run(bundle, root, "--out", tmp_path / "own.leukolens")
+    assert result.exit_code == 0, result.output
+    assert said in result.output
+    assert ("the verdict rests on them." in result.output) == (count == 36)
+
+
 def test_json_is_one_document_that_agrees_with_the_card(bundle, folder, tmp_path):
     out = tmp_path / "own.leukolens"
     result = _run(bundle, folder, "--out", out, "--json")

@@ -55,6 +55,28 @@ def test_an_image_that_the_table_of_groups_forgot_is_an_error(root):
         Folder(root).samples()
 
 
+def test_what_was_said_while_no_answer_was_shown_stands_beside_the_groups(root):
+    table = (
+        "image,group,blind\nNEUT/a.png,1,NEUT\nNEUT/deep/b.tif,2,\nlymphocyte/a.png,1,monocyte\n"
+        "Erythroblast/c.JPG,2\n"
+    )
+    (root / "groups.csv").write_text(table, "utf-8")
+    folder = Folder(root)
+    assert folder.blind() == {
+        f"{root.as_posix()}/NEUT/a.png": "neutrophil", f"{root.as_posix()}/lymphocyte/a.png": "monocyte",
+    }  # fmt: skip
+    assert {sample.path.as_posix() for sample in folder.samples()} >= folder.blind().keys()
+    (root / "groups.csv").write_text(table.replace(",1,monocyte", ",1,nomocyte"), "utf-8")
+    with pytest.raises(DataError, match=r"lymphocyte/a\.png was called nomocyte, which names no cell class"):
+        folder.blind()
+
+
+def test_without_such_a_column_nothing_was_said_so(root):
+    assert Folder(root).blind() == {}
+    (root / "groups.csv").write_text("image,group\nNEUT/a.png,slide 1\n", "utf-8")
+    assert Folder(root).blind() == {}
+
+
 @pytest.mark.parametrize(
     "content", [b"file,cluster\nNEUT/a.png,1\n", "image,group\nNEUT/ä.png,1\n".encode("latin-1")]
 )

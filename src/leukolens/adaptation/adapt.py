@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from leukolens.adaptation.blind import Blind, blind_of
 from leukolens.adaptation.comparison import Comparison, compare, worse
 from leukolens.adaptation.familiar import made_familiar
 from leukolens.adaptation.judged import as_read, confusion_by, refitted, too_few, with_shares
@@ -47,6 +48,8 @@ class Adaptation:
         verdict: What the outer folds say.
         reason: Why there is no verdict; empty where there is one.
         comparison: Before and after; None without labels, or with one group only.
+        blind: The same of cells that were named while no answer was shown, on which the verdict rests where there are
+            enough; None where there are none.
         kept: Of the cells that the bundle carries along: balanced share that is named rightly, before and after.
     """
 
@@ -60,7 +63,13 @@ class Adaptation:
     verdict: Verdict
     reason: str
     comparison: Comparison | None
+    blind: Blind | None
     kept: tuple[float, float] | None
+
+    @property
+    def decides(self) -> Comparison | None:
+        """The comparison that the verdict rests on."""
+        return _decides(self.comparison, self.blind)
 
 
 def adapt(
@@ -94,8 +103,9 @@ def adapt(
     teacher = teacher or head_teacher(old)
     rng = np.random.default_rng(seed)
     outer = outer_folds(teacher, reader, local, replay, rng)
-    reason = too_few(local, classes)
+    reason = too_few(local.truth, local.groups, classes)
     judgement, comparison, confusion = card.judgement.model_copy(update={"sets": {}}), None, None
+    said, blind = folder.blind(), None
     if outer is not None:
         where = (
             f"{len(local)} cells of {len(set(local.groups))} groups of {folder.lab}, "
@@ -104,26 +114,28 @@ def adapt(
         if reason is None:
             judgement = refitted(card.judgement, outer, local, classes, where)
         before, after = as_read(reader, local, outer, judgement)
-        comparison = compare(before, after)
+        comparison, blind = compare(before, after), blind_of(before, after, said)
         if reason is None:
             judgement = with_shares(judgement, after)
             confusion = confusion_by(after, judgement, where, folder.lab)
-    if reason is None and comparison is not None and comparison.verdict == "worse":
-        raise LeukolensError(worse(comparison), "Keep the bundle as it is, check the labels, or add cells")
     verdict: Verdict = "too few to tell"
-    if reason is None and comparison is not None and comparison.verdict != "worse":
-        verdict = comparison.verdict
+    decides = _decides(comparison, blind)
+    if reason is None and decides is not None:
+        if decides.verdict == "worse":
+            raise LeukolensError(worse(decides), "Keep the bundle as it is, check the labels, or add cells")
+        verdict = decides.verdict
     own = teacher.learn(all_of(local), replay, rng)
     features = model_of(own, reader, local).features
     familiarity, judgement = made_familiar(parent, judgement, local, features, outer, folder.lab)
     counts = np.bincount(local.truth, minlength=len(classes))
     cells = {key: int(count) for key, count in zip(classes, counts, strict=True) if count}
-    before_it, after_it, difference = figures_of(comparison)
+    before_it, after_it, difference = figures_of(decides)
     part = Adapted(
         parent=card.name, parent_sha256=parent.sha256, date=today(),
         method=teacher.method if own.classifier else "head",  # training may have gone none of the way
         cells=cells, groups=len(set(local.groups)), strength=own.strength, verdict=verdict,
         before=before_it, after=after_it, difference=difference,
+        blind=blind.cells if blind is not None and decides is blind.comparison else 0,
     )  # fmt: skip
     new = card.model_copy(
         update={
@@ -141,7 +153,7 @@ def adapt(
     written = write_own(new, parts, own.classifier or parent.classifier, part, folder.lab, local.crops, out)
     return Adaptation(
         parent, written, cells, 0, len(set(local.groups)), len(local.lost), local.failed, verdict, reason or "",
-        comparison, outer.kept if outer else None,
+        comparison, blind, outer.kept if outer else None,
     )  # fmt: skip
 
 
@@ -188,7 +200,13 @@ def adapt_unlabelled(reader: Reader, root: Path, out: Path, *, watch: Watch | No
     )
     written = write_own(new, parts, own.classifier, part, lab, crops, out)
     reason = "cells without labels cannot say whether answers are right"
-    return Adaptation(parent, written, {}, len(crops), 0, lost, failed, "not judged", reason, None, None)
+    return Adaptation(
+        parent, written, {}, len(crops), 0, lost, failed, "not judged", reason, None, None, None
+    )
+
+
+def _decides(comparison: Comparison | None, blind: Blind | None) -> Comparison | None:
+    return blind.comparison if blind is not None and blind.reason is None else comparison
 
 
 def _head_and_replay(parent: Bundle) -> tuple[Head, Replay | None]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import leukolens
 from leukolens.adaptation.adapt import Adaptation
-from leukolens.adaptation.comparison import Change
+from leukolens.adaptation.blind import Blind
+from leukolens.adaptation.comparison import Change, Comparison
 from leukolens.evaluation.entries import INTERVAL, measured
 
 SCHEMA = "leukolens.adapt/1"
@@ -37,12 +38,12 @@ def document(adaptation: Adaptation, path: Path) -> dict[str, Any]:
         "verdict": adaptation.verdict,
         "reason": adaptation.reason or None,
         "interval": INTERVAL,
-        "accuracy": _change(comparison.accuracy) if comparison else None,
-        "balanced_accuracy": _change(comparison.balanced) if comparison else None,
-        "classes": [
-            {"class": line.key, "cells": line.cells, "groups": line.groups, "recall": _change(line.recall)}
-            for line in (comparison.classes if comparison else ())
-        ],
+        **(
+            _figures(comparison)
+            if comparison
+            else {"accuracy": None, "balanced_accuracy": None, "classes": []}
+        ),
+        "blind": _blind(adaptation.blind) if adaptation.blind else None,
         "kept": {"before": adaptation.kept[0], "after": adaptation.kept[1]} if adaptation.kept else None,
         "temperature": {
             "before": parent.card.judgement.temperature,
@@ -52,6 +53,27 @@ def document(adaptation: Adaptation, path: Path) -> dict[str, Any]:
             "before": parent.card.judgement.accept_above,
             "after": new.card.judgement.accept_above,
         },
+    }
+
+
+def _blind(blind: Blind) -> dict[str, Any]:
+    return {
+        "cells": blind.cells,
+        "groups": blind.groups,
+        "decides": blind.reason is None,
+        "reason": blind.reason,
+        **_figures(blind.comparison),
+    }
+
+
+def _figures(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "accuracy": _change(comparison.accuracy),
+        "balanced_accuracy": _change(comparison.balanced),
+        "classes": [
+            {"class": line.key, "cells": line.cells, "groups": line.groups, "recall": _change(line.recall)}
+            for line in comparison.classes
+        ],
     }
 
 

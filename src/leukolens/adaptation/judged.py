@@ -7,6 +7,8 @@ beside, so that the difference is paired; its interval comes from resampling gro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -125,11 +127,17 @@ def _predictions(
     )
 
 
-def too_few(local: Local, classes: tuple[str, ...]) -> str | None:
-    """Why these cells cannot tell better from worse; None where they can."""
-    if len(local) < FEWEST_CELLS:
-        return f"{len(local)} cells, and {FEWEST_CELLS} are needed"
-    counts = np.bincount(local.truth, minlength=len(classes))
+def too_few(truth: NDArray[np.int64], groups: Sequence[str], classes: tuple[str, ...]) -> str | None:
+    """Why cells cannot tell better from worse; None where they can.
+
+    Args:
+        truth: (n,), index into the classes, of those in which a cell was found.
+        groups: (n,), what they come from.
+        classes: The bundle's.
+    """
+    if len(truth) < FEWEST_CELLS:
+        return f"{len(truth)} cells, and {FEWEST_CELLS} are needed"
+    counts = np.bincount(truth, minlength=len(classes))
     scarce = [
         f"{count} of {key}"
         for key, count in zip(classes, counts, strict=True)
@@ -137,7 +145,7 @@ def too_few(local: Local, classes: tuple[str, ...]) -> str | None:
     ]
     if scarce:
         return f"{', '.join(scarce)}, and {FEWEST_OF_A_CLASS} of each class are needed"
-    groups = len(set(local.groups))
-    if groups < FEWEST_GROUPS:
-        return f"{groups} independent groups, and {FEWEST_GROUPS} are needed"
+    independent = len(set(groups))
+    if independent < FEWEST_GROUPS:
+        return f"{independent} independent groups, and {FEWEST_GROUPS} are needed"
     return None

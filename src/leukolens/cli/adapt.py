@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from leukolens.adaptation.adapt import Adaptation
-    from leukolens.adaptation.comparison import Change
+    from leukolens.adaptation.blind import Blind
+    from leukolens.adaptation.comparison import Change, Comparison
     from leukolens.adaptation.local import Framed
     from leukolens.evaluation.measures import Measure
 
@@ -122,6 +123,8 @@ def _show(found: Adaptation, out: Path) -> None:
         table.add_row("All", cells, str(found.groups), *_columns(found.comparison.accuracy))
         table.add_row("Balanced", cells, str(found.groups), *_columns(found.comparison.balanced))
         console.print(table)
+    if found.blind:
+        console.print(_named_blind(found.blind))
     if found.kept:
         console.print(
             f"Of the cells that the bundle carries along, {_percent(found.kept[0])} were named rightly before, "
@@ -139,14 +142,32 @@ def _show(found: Adaptation, out: Path) -> None:
 def _sentence(found: Adaptation) -> str:
     if found.verdict == "not judged":
         return f"{_without_labels(found)} Whether that is better, cells without labels cannot say."
-    if found.verdict == "too few to tell" or found.comparison is None:
+    if found.verdict == "too few to tell" or found.decides is None:
         return f"Too few to tell whether that is better: {found.reason}."
-    interval = found.comparison.balanced.difference.interval
-    limits = f" (95 %: {100 * interval.low:+.1f} to {100 * interval.high:+.1f})" if interval else ""
-    points = f"{100 * found.comparison.balanced.difference.value:+.1f} points of balanced accuracy{limits}"
+    points = _points(found.decides)
     if found.verdict == "better":
         return f"Better: {points}."
     return f"No worse, and not surely better: {points}."
+
+
+def _named_blind(blind: Blind) -> str:
+    balanced = blind.comparison.balanced
+    told = (
+        f"Of {blind.cells} cells that were named while no answer was shown: {_percent(balanced.before.value)} before, "
+        f"{_percent(balanced.after.value)} after (balanced)"
+    )
+    return (
+        f"{told}; the verdict rests on them."
+        if blind.reason is None
+        else f"{told}; too few for the verdict to rest on ({blind.reason})."
+    )
+
+
+def _points(comparison: Comparison) -> str:
+    difference = comparison.balanced.difference
+    interval = difference.interval
+    limits = f" (95 %: {100 * interval.low:+.1f} to {100 * interval.high:+.1f})" if interval else ""
+    return f"{100 * difference.value:+.1f} points of balanced accuracy{limits}"
 
 
 def _without_labels(found: Adaptation) -> str:

@@ -18,7 +18,8 @@ class Folder(CellDataset):
     """Images in folders named after their class, e.g. ``neutrophil/0001.png``.
 
     Every image is its own group unless ``groups.csv`` beside the class folders says otherwise: columns
-    ``image`` (path below the folder, with forward slashes) and ``group`` (slide, patient, photograph).
+    ``image`` (path below the folder, with forward slashes), ``group`` (slide, patient, photograph), and where
+    it is known ``blind`` (the class that was said while no answer was shown).
 
     Args:
         root: The folder.
@@ -54,8 +55,29 @@ class Folder(CellDataset):
         self._labels = {folder: label for folder in folders if (label := class_called(folder.name))}
         self.classes = in_order(set(self._labels.values()))
 
+    def blind(self) -> dict[str, str]:
+        """Class keys that were said of images while no answer was shown, by path with forward slashes.
+
+        Raises:
+            DataError: Where one names no class.
+        """
+        said = {}
+        for row in self._rows() or ():
+            name, blind = row["image"], (row.get("blind") or "").strip()
+            if not blind:
+                continue
+            key = class_called(blind)
+            if key is None:
+                raise DataError(
+                    f"{self.root / GROUPS_TABLE}: {name} was called {blind}, which names no cell class",
+                    f"Name one of {', '.join(CLASS_KEYS)} there, or leave the place empty",
+                )
+            said[(self.root / name).as_posix()] = key
+        return said
+
     def _read(self) -> Iterator[Sample]:
-        groups = self._groups()
+        rows = self._rows()
+        groups = None if rows is None else {row["image"]: row["group"] for row in rows}
         for folder, label in self._labels.items():
             for path in images_in(folder):
                 name = path.relative_to(self.root).as_posix()
@@ -67,14 +89,22 @@ class Folder(CellDataset):
                 group = groups[name] if groups is not None else str(Path(name).with_suffix("").as_posix())
                 yield Sample(path, label, self.lab, "all", f"{self.lab}/{group}")
 
-    def _groups(self) -> dict[str, str] | None:
+    def _rows(self) -> list[dict[str, str]] | None:
+        """The table's; None where there is none."""
         table = self.root / GROUPS_TABLE
         if not table.is_file():
             return None
         try:
             with table.open(encoding="utf-8-sig", newline="") as stream:
-                return {row["image"]: row["group"] for row in csv.DictReader(stream)}
-        except (KeyError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(
-                f"{table} cannot be read ({error})", "Write it as UTF-8 with the columns image and group"
-            ) from error
+                read = csv.DictReader(stream)
+                absent = {"image", "group"} - set(read.fieldnames or ())
+                rows = list(read)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise _unreadable(table, str(error)) from error
+        if absent:
+            raise _unreadable(table, f"no column {', '.join(sorted(absent))}")
+        return rows
+
+
+def _unreadable(table: Path, why: str) -> DataError:
+    return DataError(f"{table} cannot be read ({why})", "Write it as UTF-8 with the columns image and group")

@@ -15,7 +15,7 @@ from leukolens.server.jobs.worker import Worker
 from leukolens.server.learning import asking, listing, sets
 from leukolens.server.learning.adapting import KINDS
 from leukolens.server.learning.listing import Adapted
-from leukolens.server.store.tables import BundleFile, Job, TrailEntry
+from leukolens.server.store.tables import BlindAnswer, BundleFile, Cell, Job, TrailEntry
 
 Until = Callable[[Callable[[], bool]], None]
 
@@ -84,6 +84,32 @@ def test_named_cells_become_a_bundle_that_waits_to_be_activated_after_a_server_w
     assert (said.actor, said.subject) == ("server", f"set {number}")
     assert said.after == {"adaptation": found.id, "verdict": document["verdict"], "bundle": found.bundle}
     assert not list((lab.files.folder / "learning").iterdir())
+
+
+def test_blind_cells_tell_before_and_after_apart_by_what_was_said_first(
+    lab: Any, done: Callable[[], Adapted]
+) -> None:
+    lab.sample(lab.smears)
+    with lab.database.writing() as session:
+        cells = list(session.scalars(select(Cell).where(Cell.machine_class != "monocyte").order_by(Cell.id)))
+        for cell in cells:
+            said = "band" if cell.machine_class == "neutrophil" else cell.machine_class
+            session.add(
+                BlindAnswer(cell_id=cell.id, turn=2, label="blast", user_id=lab.people.reader.user_id)
+            )
+            session.add(BlindAnswer(cell_id=cell.id, turn=1, label=said, user_id=lab.people.reader.user_id))
+        unsure = session.get_one(BlindAnswer, (cells[0].id, 1))
+        unsure.label = "unsure"
+    asked(lab)
+    document = done().document
+    assert document is not None
+    told = document["blind"]
+    assert (told["cells"], told["groups"]) == (26, 9)
+    assert {line["class"]: line["cells"] for line in told["classes"]} == {
+        key: 8 if key == cells[0].machine_class else 9 for key in ("neutrophil", "eosinophil", "lymphocyte")
+    }
+    assert (told["decides"], told["reason"]) == (True, None)
+    assert document["verdict"] in {"better", "no worse"}
 
 
 def test_what_cannot_be_learned_is_refused_in_the_commands_own_words(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +76,7 @@ def _made(bench: Bench, adaptation: int, planned: Plan, place: Path) -> _Made:
     not_cut = _cut_out(bench, adaptation, planned, place)
     cells = f"set-{planned.set_id}"
     (place / "cells").rename(place / cells)
-    _write_groups(place / cells, planned.groups)
+    _write_groups(place / cells, planned)
     _say(bench, adaptation, {"stage": "learning"})
     parent = bench.files.bundle(planned.parent).absolute()
     asked = ["adapt", str(parent), cells, "--out", NEW, "--json", *(["--fine-tune"] * planned.fine_tune)]
@@ -133,11 +132,11 @@ def _cut_out(bench: Bench, adaptation: int, planned: Plan, place: Path) -> int:
     return problems
 
 
-def _write_groups(folder: Path, groups: Mapping[str, str]) -> None:
+def _write_groups(folder: Path, planned: Plan) -> None:
     with (folder / "groups.csv").open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream)
-        table.writerow(("image", "group"))
-        table.writerows(groups.items())
+        table.writerow(("image", "group", "blind"))
+        table.writerows((name, group, planned.blind.get(name, "")) for name, group in planned.groups.items())
 
 
 def _say(bench: Bench, adaptation: int, progress: dict[str, Any]) -> None:

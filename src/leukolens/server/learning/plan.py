@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Row, and_, func, select
+from sqlalchemy.orm import Session, aliased
 
 from leukolens.bundle import load
 from leukolens.evaluation.intervals import FEWEST_GROUPS
 from leukolens.server.learning.sets import taught_as
 from leukolens.server.store.files import Files
-from leukolens.server.store.tables import Adaptation, Cell, Field, LearningCell, Sample
+from leukolens.server.store.tables import Adaptation, BlindAnswer, Cell, Field, LearningCell, Sample
+from leukolens.taxonomy import UNSURE
 
 GroupedBy = Literal["sample", "field"]
 
@@ -31,6 +32,8 @@ class Plan:
         fields: sha256 of an image to its cells: ``name`` of the file below the folder of cells, and ``box``.
         groups: Name of each file to the group that it belongs to.
         grouped_by: What such a group is.
+        blind: Name of a file to the class that was said of its cell first, while the machine's answer was hidden;
+            without those that nobody named so, or called something that the bundle doesn't know.
         passed_over: Why, ``unknown`` to the bundle or ``gone`` since, and how many cells of the set.
     """
 
@@ -41,6 +44,7 @@ class Plan:
     fields: Mapping[str, Sequence[dict[str, Any]]]
     groups: Mapping[str, str]
     grouped_by: GroupedBy
+    blind: Mapping[str, str]
     passed_over: Mapping[str, int]
 
 
@@ -67,11 +71,15 @@ def plan(session: Session, files: Files, adaptation: Adaptation) -> Plan:
     by: GroupedBy = "sample" if len({row.sample_id for row, _ in kept}) >= FEWEST_GROUPS else "field"
     fields: dict[str, list[dict[str, Any]]] = {}
     groups: dict[str, str] = {}
+    blind: dict[str, str] = {}
     for row, key in kept:
         name = f"{key}/{row.cell_id}.png"
         fields.setdefault(row.image_sha256, []).append(
             {"name": name, "box": [row.x0, row.y0, row.x1, row.y1]}
         )
+        said = None if row.said_blind in {None, UNSURE} else taught_as(row.said_blind, card.classes)
+        if said is not None:
+            blind[name] = said
         groups[name] = f"sample-{row.sample_id}" if by == "sample" else f"field-{row.image_sha256[:16]}"
     return Plan(
         parent=adaptation.parent_sha256,
@@ -81,19 +89,25 @@ def plan(session: Session, files: Files, adaptation: Adaptation) -> Plan:
         fields=fields,
         groups=groups,
         grouped_by=by,
+        blind=blind,
         passed_over=dict(passed_over),
     )
 
 
 def _cells(session: Session, set_id: int) -> Sequence[Row[Any]]:
+    each = aliased(BlindAnswer)
+    first = select(func.min(each.turn)).where(each.cell_id == LearningCell.cell_id).scalar_subquery()
     query = (
         select(
             LearningCell.cell_id, LearningCell.sample_id, LearningCell.label, LearningCell.image_sha256,
-            Cell.x0, Cell.y0, Cell.x1, Cell.y1, Sample.deleted,
+            Cell.x0, Cell.y0, Cell.x1, Cell.y1, Sample.deleted, BlindAnswer.label.label("said_blind"),
         )
         .join(Cell, Cell.id == LearningCell.cell_id)
         .join(Field, Field.id == Cell.field_id)
         .join(Sample, Sample.id == LearningCell.sample_id)
+        .outerjoin(
+            BlindAnswer, and_(BlindAnswer.cell_id == LearningCell.cell_id, BlindAnswer.turn == first)
+        )
         .where(LearningCell.set_id == set_id)
         .order_by(LearningCell.cell_id)
     )  # fmt: skip
