@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from leukolens.bundle import load
-from leukolens.errors import Conflict, Refused
+from leukolens.errors import Conflict, Missing, Refused
 from leukolens.server.jobs import queue
 from leukolens.server.jobs.worker import Worker
 from leukolens.server.learning import asking, listing, sets
@@ -143,6 +143,35 @@ def test_a_field_whose_image_is_damaged_is_passed_over_and_too_few_cells_tell_no
         assert session.scalars(select(Job.result)).all() == [
             {"verdict": "too few to tell", "passed_over": {}, "fields_not_cut": 1}
         ]
+
+
+def test_one_that_a_person_stops_is_given_up_and_leaves_nothing(
+    lab: Any, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("leukolens.server.learning.workshop.ASK_EVERY", 0.05)
+    lab.sample(lab.smears)
+    number = asked(lab)
+    worker = Worker(lab.database, lab.files, lab.settings, kinds=KINDS)
+    worker.start()
+    try:
+        until(lambda: last(lab).progress.get("stage") == "learning")
+        with lab.database.writing() as session:
+            asking.stop(session, lab.people.reviewer, last(lab).id)
+        until(lambda: not list((lab.files.folder / "learning").iterdir()))
+    finally:
+        worker.stop()
+    found = last(lab)
+    assert (found.state, found.problem, found.bundle) == ("failed", "it was stopped by a person", None)
+    with lab.database.writing() as session:
+        with pytest.raises(Conflict, match="has ended already"):
+            asking.stop(session, lab.people.reviewer, found.id)
+        with pytest.raises(Missing, match="no adaptation 99"):
+            asking.stop(session, lab.people.reviewer, 99)
+        with pytest.raises(Refused, match="Ask a reviewer"):
+            asking.stop(session, lab.people.reader, found.id)
+        asking.ask(session, lab.people.reviewer, number)  # another may begin
+        said = session.scalars(select(TrailEntry).where(TrailEntry.action == "stop adaptation")).one()
+    assert (said.subject, said.after) == (f"set {number}", {"adaptation": found.id})
 
 
 def test_one_is_done_after_the_other_and_a_reader_may_ask_for_none(lab: Any) -> None:

@@ -49,6 +49,14 @@ def test_a_server_that_stops_ends_it_and_so_does_too_long_a_time(place: Path) ->
         workshop.run(place, "waits", [], stopping=threading.Event(), seconds=0.1)
 
 
+def test_what_nobody_wants_any_more_is_ended(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workshop, "ASK_EVERY", 0.05)
+    answers = iter([True, False])
+    with pytest.raises(workshop.UnwantedError):
+        workshop.run(place, "waits", [], stopping=threading.Event(), seconds=60, wanted=lambda: next(answers))
+    assert list(answers) == []
+
+
 def test_it_ends_with_a_server_that_is_killed(place: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "leukolens.server.learning.guarded", str(place), "waits"],

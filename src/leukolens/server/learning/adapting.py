@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,16 @@ def adapt(bench: Bench, job: Job) -> None:
             problem = str(error)
             bench.keep(lambda session: queue.fail(session, session.get_one(Job, job.id), problem))
             return
+
+    def wanted() -> bool:
+        with bench.database.reading() as session:
+            return session.get_one(Job, job.id).state == "running"
+
     with workshop.folder(bench.files, job.id) as place:
-        made = _made(bench, asked.id, planned, place)
+        try:
+            made = _made(bench, asked.id, planned, place, wanted)
+        except workshop.UnwantedError:
+            return  # whoever stopped it has said so where it stands
     bench.keep(lambda session: _keep(session, job.id, asked.id, planned, made))
 
 
@@ -70,17 +79,19 @@ KINDS = {ADAPT: adapt}
 """For a worker of its own, so that reading goes on meanwhile."""
 
 
-def _made(bench: Bench, adaptation: int, planned: Plan, place: Path) -> _Made:
+def _made(bench: Bench, adaptation: int, planned: Plan, place: Path, wanted: Callable[[], bool]) -> _Made:
     if not planned.groups:
         return _Made(refusal="none of the set's cells is there any more, or of a class that the bundle knows")
-    not_cut = _cut_out(bench, adaptation, planned, place)
+    not_cut = _cut_out(bench, adaptation, planned, place, wanted)
     cells = f"set-{planned.set_id}"
     (place / "cells").rename(place / cells)
     _write_groups(place / cells, planned)
     _say(bench, adaptation, {"stage": "learning"})
     parent = bench.files.bundle(planned.parent).absolute()
     asked = ["adapt", str(parent), cells, "--out", NEW, "--json", *(["--fine-tune"] * planned.fine_tune)]
-    ended = workshop.run(place, "leukolens.cli.main", asked, stopping=bench.stopping, seconds=LONGEST)
+    ended = workshop.run(
+        place, "leukolens.cli.main", asked, stopping=bench.stopping, seconds=LONGEST, wanted=wanted
+    )
     if ended.code == REFUSED:
         refusal = ended.complained.replace(str(parent), "the bundle")
         return _Made(refusal=refusal or "it was refused", not_cut=not_cut)
@@ -96,7 +107,7 @@ def _made(bench: Bench, adaptation: int, planned: Plan, place: Path) -> _Made:
     return _Made(document, kept, not_cut=not_cut)
 
 
-def _cut_out(bench: Bench, adaptation: int, planned: Plan, place: Path) -> int:
+def _cut_out(bench: Bench, adaptation: int, planned: Plan, place: Path, wanted: Callable[[], bool]) -> int:
     """Writes the cells' images below ``cells``; gives how many fields could not be read again."""
     (place / "cells").mkdir()
     fields = [
@@ -123,7 +134,7 @@ def _cut_out(bench: Bench, adaptation: int, planned: Plan, place: Path) -> int:
 
     ended = workshop.run(
         place, "leukolens.server.learning.cutting", ["plan.json"], stopping=bench.stopping, seconds=LONGEST,
-        told=told,
+        told=told, wanted=wanted,
     )  # fmt: skip
     if ended.code != 0:
         raise ServerError(

@@ -8,10 +8,10 @@ from importlib.util import find_spec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from leukolens.errors import Conflict, Unfit
+from leukolens.errors import Conflict, Missing, Unfit
 from leukolens.server.actor import Actor
 from leukolens.server.intake import bundles
-from leukolens.server.jobs.queue import enqueue
+from leukolens.server.jobs import queue
 from leukolens.server.learning.sets import find, may
 from leukolens.server.store import trail
 from leukolens.server.store.tables import Adaptation, BundleFile, Job
@@ -43,7 +43,7 @@ def ask(session: Session, actor: Actor, set_id: int, *, fine_tune: bool = False)
     if under_way(session):
         raise Conflict("another adaptation is not done yet", "Wait until it is")
     parent = origin(session, bundles.active(session))
-    job = enqueue(session, ADAPT)
+    job = queue.enqueue(session, ADAPT)
     made = Adaptation(
         set_id=wanted.id, parent_sha256=parent.sha256, fine_tune=fine_tune, asked_by=user, job_id=job.id
     )
@@ -53,6 +53,32 @@ def ask(session: Session, actor: Actor, set_id: int, *, fine_tune: bool = False)
     after = {"adaptation": made.id, "parent": parent.sha256, "fine_tune": fine_tune}
     trail.append(session, actor, "adapt", f"set {wanted.id}", after=after)
     return made
+
+
+def stop(session: Session, actor: Actor, adaptation_id: int) -> None:
+    """Gives up an adaptation that waits or is worked on; whoever works on it sees so within a second or two.
+
+    Args:
+        session: In a writing transaction.
+        actor: A reviewer at least.
+        adaptation_id: Which.
+
+    Raises:
+        Refused: Where this is no person, or one who may not.
+        Missing: Where there is no such adaptation.
+        Conflict: Where it has ended already.
+    """
+    may(actor, "stop adaptations")
+    adaptation = session.get(Adaptation, adaptation_id)
+    if adaptation is None:
+        raise Missing(f"there is no adaptation {adaptation_id}", "Look at the list of adaptations")
+    job = session.get_one(Job, adaptation.job_id, with_for_update=True)
+    if job.state not in ("waiting", "running"):
+        raise Conflict(f"adaptation {adaptation_id} has ended already", "Look at what came of it")
+    queue.fail(session, job, "it was stopped by a person")
+    adaptation.progress = None
+    after = {"adaptation": adaptation_id}
+    trail.append(session, actor, "stop adaptation", f"set {adaptation.set_id}", after=after)
 
 
 def under_way(session: Session) -> bool:

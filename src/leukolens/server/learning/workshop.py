@@ -21,6 +21,12 @@ from leukolens.server.store.files import OURS_ALONE, Files, telling
 
 LOOK_EVERY = 0.2
 """Seconds after which a process that says nothing is looked at."""
+ASK_EVERY = 1.0
+"""Seconds after which it is asked whether what it does is still wanted."""
+
+
+class UnwantedError(Exception):
+    """What a process did is wanted no more; it was ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ def run(
     stopping: threading.Event,
     seconds: float,
     told: Callable[[str], None] | None = None,
+    wanted: Callable[[], bool] = lambda: True,
 ) -> Ended:
     """Runs a module of Python in a process of its own.
 
@@ -85,9 +92,11 @@ def run(
         stopping: Set when the server stops.
         seconds: That it may take.
         told: Given every line that it says.
+        wanted: Whether anybody still wants what it does; asked now and then.
 
     Raises:
         StoppedError: Where the server stops.
+        UnwantedError: Where nobody wants it any more.
         ServerError: Where it cannot be begun, or takes too long.
     """
     command = [
@@ -116,7 +125,7 @@ def run(
             ) from error
         try:
             assert process.stdout is not None
-            said = _listen(process.stdout, stopping, time.monotonic() + seconds, told)
+            said = _listen(process.stdout, stopping, time.monotonic() + seconds, told, wanted)
             code = process.wait()
         finally:
             process.kill()
@@ -130,7 +139,11 @@ def run(
 
 
 def _listen(
-    stream: IO[bytes], stopping: threading.Event, end: float, told: Callable[[str], None] | None
+    stream: IO[bytes],
+    stopping: threading.Event,
+    end: float,
+    told: Callable[[str], None] | None,
+    wanted: Callable[[], bool],
 ) -> str:
     """The last line of all; the stream ends with the process."""
     lines: queue.Queue[bytes | None] = queue.Queue()
@@ -143,12 +156,16 @@ def _listen(
             lines.put(None)
 
     threading.Thread(target=listen, daemon=True).start()
-    last = ""
+    last, ask = "", time.monotonic() + ASK_EVERY
     while True:
         if stopping.is_set():
             raise StoppedError("the server stops", "Start it again")
         if time.monotonic() > end:
             raise ServerError("the adaptation took too long and was ended", "Take fewer cells")
+        if time.monotonic() > ask:
+            if not wanted():
+                raise UnwantedError
+            ask = time.monotonic() + ASK_EVERY
         try:
             line = lines.get(timeout=LOOK_EVERY)
         except queue.Empty:

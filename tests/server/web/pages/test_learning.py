@@ -117,6 +117,45 @@ def test_a_set_is_made_and_adapted_to_by_two_clicks(
     assert visit.send_own("/learning/sets/99999999999/adapt").status_code == 404
 
 
+def test_one_that_waits_is_stopped_by_a_click(named: list[int], browser: Callable[[], Any]) -> None:
+    visit = browser().sign_in("reviewer")
+    visit.send_own("/learning/sets")
+    visit.send_own("/learning/sets/1/adapt")
+    assert 'action="/learning/adaptations/1/stop"' in visit.get("/learning").text
+    assert visit.send_own("/learning/adaptations/1/stop").headers["location"] == "/learning"
+    said = visit.get("/learning").text
+    assert "it was stopped by a person" in said
+    assert "hx-get" not in said
+    assert visit.send_own("/learning/adaptations/1/stop").status_code == 409
+    assert visit.send_own("/learning/adaptations/99999999999/stop").status_code == 404
+    assert browser().sign_in("reader").send_own("/learning/adaptations/1/stop").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("blind", "said"),
+    [
+        (
+            {"decides": True, "reason": None},
+            "50 % were named rightly before and 75 % after. The verdict rests on these.",
+        ),
+        (
+            {"decides": False, "reason": "12 cells, and 20 are needed"},
+            "Too few for the verdict to rest on: 12 cells, and 20 are needed.",
+        ),
+        (None, "No cell was named with the machine&#39;s answer hidden"),
+    ],
+)
+def test_cells_that_were_named_blind_are_told_of_apart(
+    shelf: Any, adapted: str, browser: Callable[[], Any], blind: dict[str, Any] | None, said: str
+) -> None:
+    told = blind and {"cells": 12, "balanced_accuracy": DOCUMENT["balanced_accuracy"], **blind}
+    with shelf.database.writing() as session:
+        session.execute(update(Adaptation).values(document={**DOCUMENT, "blind": told}))
+    page = browser().sign_in("reviewer").get("/learning").text
+    assert said in page
+    assert ('data-blind="12"' in page) == (blind is not None)
+
+
 def test_a_class_that_the_bundle_does_not_know_is_counted_and_shown(
     shelf: Any, named: list[int], actors: SimpleNamespace, browser: Callable[[], Any]
 ) -> None:

@@ -66,6 +66,17 @@ def adapt(request: Request, actor: Person, session: Writing, set_id: int, fine_t
     return RedirectResponse(HERE, SEE_OTHER)
 
 
+@router.post("/adaptations/{adaptation_id}/stop")
+def stop(request: Request, actor: Person, session: Writing, adaptation_id: int) -> Response:
+    """Gives up an adaptation."""
+    try:
+        asking.stop(session, actor, in_reach(adaptation_id))
+    except Conflict as error:
+        session.rollback()
+        return _page(request, actor, session, error)
+    return RedirectResponse(HERE, SEE_OTHER)
+
+
 @router.post("/bundles/{sha256}/activate")
 def activate(request: Request, actor: Person, session: Writing, sha256: str) -> Response:
     """Has samples from now on read with a bundle."""
