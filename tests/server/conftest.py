@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from shutil import copyfile
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import zxingcpp
+from PIL import Image
 from sqlalchemy import make_url
 
 from leukolens.server.actor import ROLES, Actor, Role
@@ -76,6 +80,23 @@ def database(settings: Settings, kind: str, prepared: Callable[[str], str]) -> I
     database = Database(settings.url)
     yield database
     database.close()
+
+
+@pytest.fixture
+def label() -> Callable[..., bytes]:
+    """Draws a slide's label and gives its photograph, a PNG: barcodes one below the other, each a kind and a text."""
+
+    def draw(*barcodes: tuple[str, str | bytes], turned: float = 0) -> bytes:
+        paper, below = Image.new("RGB", (900, 900), (240, 235, 220)), 40
+        for kind, text in barcodes:
+            made = zxingcpp.create_barcode(text, getattr(zxingcpp.BarcodeFormat, kind))
+            bars = Image.fromarray(np.asarray(made.to_image(scale=3)))
+            paper.paste(bars, (60, below))
+            below += bars.height + 60
+        paper.rotate(turned, expand=True).save(buffer := BytesIO(), "PNG")
+        return buffer.getvalue()
+
+    return draw
 
 
 @pytest.fixture

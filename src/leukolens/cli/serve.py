@@ -51,7 +51,7 @@ def serve(
         typer.Option(
             "--watch",
             metavar="DIR",
-            help="Folders in this one become samples: their names, or barcode.txt in them, are the identifiers.",
+            help="Folders in this one become samples, by barcode.txt or a label's photograph in them, or by name.",
         ),
     ] = None,
     keep_days: Annotated[

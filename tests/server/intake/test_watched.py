@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,64 +16,12 @@ from sqlalchemy import select
 from leukolens.errors import ServerError
 from leukolens.server.intake import samples
 from leukolens.server.intake.resting import AGAIN_SECONDS, STILL_SECONDS, Rest
-from leukolens.server.intake.watched import Watched
 from leukolens.server.intake.watcher import Watcher, watcher_of
-from leukolens.server.settings import Settings
-from leukolens.server.store.database import Database
-from leukolens.server.store.files import Files
-from leukolens.server.store.tables import Field, Identity, Sample, TrailEntry
+from leukolens.server.jobs.reading_client import ReadingClient
+from leukolens.server.store.tables import Field, Sample, TrailEntry
 
 
-class Desk:
-    """A watched folder and a clock that stands until it is told to go on."""
-
-    def __init__(self, folder: Path, database: Database, files: Files, settings: Settings) -> None:
-        self.folder, self.database, self.files, self.settings = folder, database, files, settings
-        self.now = 0.0
-        self.restart()
-
-    def restart(self) -> None:
-        rest = Rest(clock=lambda: self.now)
-        self.watched = Watched(self.folder, self.database, self.files, self.settings.limits, rest)
-
-    def put(self, name: str, content: bytes) -> Path:
-        path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(content)
-        return path
-
-    def settle(self, seconds: float = STILL_SECONDS) -> int:
-        """A look, some time, and another look; how many fields there are more."""
-        taken = self.watched.look()
-        self.now += seconds
-        return taken + self.watched.look()
-
-    def samples(self) -> dict[str, int]:
-        """Identifier to number of fields."""
-        with self.database.reading() as session:
-            rows = session.execute(
-                select(Identity.identifier, Field.id).outerjoin(Field, Field.sample_id == Identity.sample_id)
-            ).all()
-        return {name: sum(one == name and field is not None for one, field in rows) for name, _ in rows}
-
-    def told(self) -> dict[str, str]:
-        return {one.name: one.reason for one in self.watched.not_taken}
-
-    def change(self, identifier: str, act: Callable[[Any, Sample], None]) -> None:
-        with self.database.writing() as session:
-            act(session, session.scalars(
-                select(Sample).join(Identity).where(Identity.identifier == identifier)
-            ).one())  # fmt: skip
-
-
-@pytest.fixture
-def desk(tmp_path: Path, database: Database, files: Files, settings: Settings) -> Desk:
-    folder = tmp_path / "watched"
-    folder.mkdir()
-    return Desk(folder, database, files, settings)
-
-
-def test_a_folder_becomes_a_sample_with_its_images_as_fields(desk: Desk, image: Any) -> None:
+def test_a_folder_becomes_a_sample_with_its_images_as_fields(desk: Any, image: Any) -> None:
     first = desk.put("P-17/a.png", image(1))
     desk.put("P-17/b.JPG", image(2, "JPEG"))
     desk.put("P-18/a.tif", image(3, "TIFF"))
@@ -90,7 +37,7 @@ def test_a_folder_becomes_a_sample_with_its_images_as_fields(desk: Desk, image: 
         assert not any("P-1" in str((entry.subject, entry.before, entry.after)) for entry in entries)
 
 
-def test_an_image_is_taken_once_it_has_come_to_rest(desk: Desk, image: Any) -> None:
+def test_an_image_is_taken_once_it_has_come_to_rest(desk: Any, image: Any) -> None:
     content = image(1)
     path = desk.put("P-17/a.png", content[:100])
     desk.watched.look()
@@ -105,7 +52,7 @@ def test_an_image_is_taken_once_it_has_come_to_rest(desk: Desk, image: Any) -> N
     assert desk.settle() == 0
 
 
-def test_later_images_go_to_the_same_sample_and_the_same_image_is_taken_once(desk: Desk, image: Any) -> None:
+def test_later_images_go_to_the_same_sample_and_the_same_image_is_taken_once(desk: Any, image: Any) -> None:
     desk.put("P-17/a.png", image(1))
     assert desk.settle() == 1
     desk.put("P-17/b.png", image(2))
@@ -118,7 +65,7 @@ def test_later_images_go_to_the_same_sample_and_the_same_image_is_taken_once(des
     assert desk.told() == {}
 
 
-def test_a_barcode_says_whose_it_is(desk: Desk, image: Any) -> None:
+def test_a_barcode_says_whose_it_is(desk: Any, image: Any) -> None:
     desk.put("slide 3/a.png", image(1))
     desk.put("slide 3/barcode.txt", "\ufeffÄ-4711\r\n".encode())
     desk.put("slide 4/a.png", image(2))
@@ -132,7 +79,7 @@ def test_a_barcode_says_whose_it_is(desk: Desk, image: Any) -> None:
     }  # fmt: skip
 
 
-def test_a_barcode_that_is_still_written_is_waited_for(desk: Desk, image: Any) -> None:
+def test_a_barcode_that_is_still_written_is_waited_for(desk: Any, image: Any) -> None:
     desk.put("slide 3/a.png", image(1))
     desk.watched.look()
     desk.now += STILL_SECONDS
@@ -142,7 +89,7 @@ def test_a_barcode_that_is_still_written_is_waited_for(desk: Desk, image: Any) -
     assert desk.samples() == {"P-1": 1}
 
 
-def test_what_is_no_image_or_leads_elsewhere_is_not_taken(desk: Desk, image: Any, tmp_path: Path) -> None:
+def test_what_is_no_image_or_leads_elsewhere_is_not_taken(desk: Any, image: Any, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "secret.png").write_bytes(image(9))
@@ -166,7 +113,7 @@ def test_what_is_no_image_or_leads_elsewhere_is_not_taken(desk: Desk, image: Any
     assert "P-17/page.png" not in desk.told()
 
 
-def test_a_large_image_is_not_read_again_and_again(desk: Desk, image: Any, monkeypatch: Any) -> None:
+def test_a_large_image_is_not_read_again_and_again(desk: Any, image: Any, monkeypatch: Any) -> None:
     desk.settings = replace(desk.settings, limits=replace(desk.settings.limits, image_bytes=100))
     desk.restart()
     desk.put("P-17/a.png", image(1))
@@ -178,7 +125,7 @@ def test_a_large_image_is_not_read_again_and_again(desk: Desk, image: Any, monke
     assert "P-17/a.png" in desk.told()
 
 
-def test_a_signed_sample_takes_more_once_it_is_open_again(desk: Desk, image: Any) -> None:
+def test_a_signed_sample_takes_more_once_it_is_open_again(desk: Any, image: Any) -> None:
     desk.put("P-17/a.png", image(1))
     desk.settle()
     desk.change("P-17", lambda session, sample: setattr(sample, "state", "signed"))
@@ -194,7 +141,7 @@ def test_a_signed_sample_takes_more_once_it_is_open_again(desk: Desk, image: Any
     assert (desk.samples(), desk.told()) == ({"P-17": 2}, {})
 
 
-def test_nothing_of_a_deleted_sample_comes_back(desk: Desk, image: Any, people: SimpleNamespace) -> None:
+def test_nothing_of_a_deleted_sample_comes_back(desk: Any, image: Any, people: SimpleNamespace) -> None:
     desk.put("P-17/a.png", image(1))
     desk.settle()
     desk.change("P-17", lambda session, sample: samples.delete(session, people.reviewer, sample, "old"))
@@ -207,7 +154,7 @@ def test_nothing_of_a_deleted_sample_comes_back(desk: Desk, image: Any, people: 
     assert desk.samples() == {"P-17": 1}
 
 
-def test_whose_an_image_is_is_never_guessed(desk: Desk, image: Any, people: SimpleNamespace) -> None:
+def test_whose_an_image_is_is_never_guessed(desk: Any, image: Any, people: SimpleNamespace) -> None:
     desk.put("P-17/a.png", image(1))
     desk.settle()
     desk.put("P-18/copied here by mistake.png", image(1))
@@ -223,7 +170,7 @@ def test_whose_an_image_is_is_never_guessed(desk: Desk, image: Any, people: Simp
 
 
 def test_a_persons_sample_of_the_same_identifier_is_left_alone(
-    desk: Desk, image: Any, people: SimpleNamespace
+    desk: Any, image: Any, people: SimpleNamespace
 ) -> None:
     with desk.database.writing() as session:
         made = samples.create(session, people.reader, identifier="P-17").key
@@ -235,7 +182,7 @@ def test_a_persons_sample_of_the_same_identifier_is_left_alone(
 
 
 def test_a_start_that_was_cut_off_after_the_sample_was_made_goes_on_with_it(
-    desk: Desk, image: Any, monkeypatch: pytest.MonkeyPatch
+    desk: Any, image: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.put("P-17/a.png", image(1))
     with monkeypatch.context() as patched:
@@ -250,13 +197,13 @@ def test_a_start_that_was_cut_off_after_the_sample_was_made_goes_on_with_it(
 
 class TestWatcher:
     def test_it_takes_what_comes_wakes_the_worker_and_logs_no_name(
-        self, desk: Desk, image: Any, caplog: pytest.LogCaptureFixture
+        self, desk: Any, image: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
-        desk.watched = Watched(desk.folder, desk.database, desk.files, desk.settings.limits, Rest(still=0))
+        desk.restart(Rest(still=0))
         woken = threading.Event()
         desk.put("Jane Doe/nothing.png", b"")
         desk.put("Jane Doe/a.png", image(1))
-        watcher = Watcher(desk.watched, woken.set, look_every=0.01)
+        watcher = Watcher(desk.watched, ReadingClient(desk.settings.limits), woken.set, look_every=0.01)
         with caplog.at_level(logging.WARNING):
             watcher.start()
             assert woken.wait(30)
@@ -270,20 +217,18 @@ class TestWatcher:
         assert "Jane" not in caplog.text
 
     def test_a_folder_that_is_gone_for_a_while_is_told_once_and_waited_for(
-        self, desk: Desk, image: Any, caplog: pytest.LogCaptureFixture
+        self, desk: Any, image: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         looks, enough = [0], threading.Event()
 
-        class Gone(Watched):
-            def look(self) -> int:
-                looks[0] += 1
-                if looks[0] == 3:
-                    enough.set()
-                raise FileNotFoundError(2, "No such file or directory", "Jane Doe")
+        def look() -> int:
+            looks[0] += 1
+            if looks[0] == 3:
+                enough.set()
+            raise FileNotFoundError(2, "No such file or directory", "Jane Doe")
 
-        watcher = Watcher(
-            Gone(desk.folder, desk.database, desk.files, desk.settings.limits), lambda: None, look_every=0.01
-        )
+        gone: Any = SimpleNamespace(look=look, not_taken=())
+        watcher = Watcher(gone, ReadingClient(desk.settings.limits), lambda: None, look_every=0.01)
         with caplog.at_level(logging.WARNING):
             watcher.start()
             assert enough.wait(30)
@@ -292,7 +237,7 @@ class TestWatcher:
             "the watched folder cannot be looked at (No such file or directory)"
         ]
 
-    def test_a_folder_that_is_none_or_the_servers_own_is_refused(self, desk: Desk, tmp_path: Path) -> None:
+    def test_a_folder_that_is_none_or_the_servers_own_is_refused(self, desk: Any, tmp_path: Path) -> None:
         assert watcher_of(desk.settings, desk.database, desk.files, lambda: None) is None
         own = desk.settings.folder
         for folder in (tmp_path / "none", own, own / "images", own.parent):

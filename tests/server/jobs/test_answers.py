@@ -11,12 +11,16 @@ import pytest
 from leukolens.imaging.framing import Box
 from leukolens.reading.cell import Cell, FieldReading
 from leukolens.report.field_entries import field_entry
+from leukolens.server.intake.samples import LONGEST_IDENTIFIER
 from leukolens.server.jobs.answers import (
+    LONGEST_BARCODE,
+    Barcode,
     Evidence,
     Picture,
     ReadingFailedError,
     View,
     answer_of,
+    barcode_of,
     evidence_of,
     picture_of,
     view_of,
@@ -182,3 +186,34 @@ def test_a_view_or_evidence_that_makes_no_sense_is_not_believed(kind: str, spoil
     understood: Callable[[bytes], Any] = view_of if kind == "view" else evidence_of
     with pytest.raises(ReadingFailedError, match="no sensible answer"):
         understood(told(kind, **spoilt))
+
+
+def read(*texts: Any, **other: Any) -> bytes:
+    return json.dumps({"texts": texts, "checked": True, "image_sha256": "a" * 64} | other).encode()
+
+
+def test_a_barcode_that_can_be_an_identifier_is_taken_as_it_is() -> None:
+    assert LONGEST_BARCODE == LONGEST_IDENTIFIER
+    for text in ("P-17", "Ä 血/4711", "x" * LONGEST_BARCODE):
+        assert barcode_of(read(text)) == Barcode(text, "a" * 64)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", " P-17", "P\n17", "P\x1d17", "P\0", "P\u202e17", "P\ud80017", "x" * 201], ids=ascii
+)
+def test_a_text_that_can_be_no_identifier_is_refused_as_such(text: str) -> None:
+    with pytest.raises(ReadingFailedError, match="can be no identifier"):
+        barcode_of(read(text))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        read(17), read(None), read(["P-17"]), read("P-17", image_sha256="A" * 64), read(image_sha256=None),
+        read("P-17", checked=1), read("P-17", checked=None), read(texts="P-17"), read(texts={"P-17": 1}),
+        b'{"texts": []}',
+    ],
+)  # fmt: skip
+def test_barcodes_that_make_no_sense_are_not_believed(line: bytes) -> None:
+    with pytest.raises(ReadingFailedError, match="no sensible answer"):
+        barcode_of(line)

@@ -64,6 +64,18 @@ def test_one_byte_over_the_limit_is_refused_and_leaves_nothing(files: Files) -> 
     assert everything(files) == []
 
 
+def test_a_copy_is_whole_while_it_is_needed_and_gone_then(files: Files) -> None:
+    with files.copied(BytesIO(CONTENT), len(CONTENT)) as (path, kept):
+        assert (path.read_bytes(), kept.sha256) == (CONTENT, SHA256)
+        assert everything(files) == [path]
+    assert everything(files) == []
+    with pytest.raises(Unfit, match="more than"), files.copied(BytesIO(CONTENT), len(CONTENT) - 1):
+        pytest.fail("it was copied")
+    with pytest.raises(KeyError), files.copied(BytesIO(CONTENT), len(CONTENT)):
+        raise KeyError
+    assert everything(files) == []
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_says_so_and_leaves_nothing(
     files: Files, monkeypatch: pytest.MonkeyPatch, number: int

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from leukolens.errors import Unfit
+from leukolens.errors import ServerError, Unfit
 from leukolens.imaging.decode import SUFFIXES
 from leukolens.server.intake.signatures import HEAD, image_problem
 from leukolens.server.settings import MIB
@@ -31,6 +31,7 @@ class Resting:
         state: Size and time.
         since: When they were first so.
         digest: sha256 of an image; empty until it was read.
+        barcode: What a photograph of a label says; empty until it was read.
         done: Whether there is nothing to do with it any more.
         problem: Why it was not taken; empty where it was, or was not tried yet.
         again: When it is tried once more.
@@ -39,6 +40,7 @@ class Resting:
     state: tuple[int, int]
     since: float
     digest: str = ""
+    barcode: str = ""
     done: bool = False
     problem: str = ""
     again: float = 0.0
@@ -87,13 +89,9 @@ def entries(folder: Path) -> list[os.DirEntry[str]]:
         return sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda one: one.name)
 
 
-def images(folder: Path) -> list[Path]:
-    """The files that are called as images are; links are passed over: they could lead anywhere."""
-    return [
-        Path(entry.path)
-        for entry in entries(folder)
-        if entry.is_file(follow_symlinks=False) and Path(entry.name).suffix.lower() in SUFFIXES
-    ]
+def is_image(name: str) -> bool:
+    """Whether a file is called as images are."""
+    return Path(name).suffix.lower() in SUFFIXES
 
 
 def opened(path: Path) -> BinaryIO:
@@ -112,6 +110,11 @@ def opened(path: Path) -> BinaryIO:
         stream.close()
         raise Unfit("is no ordinary file", "Put an image there")
     return stream
+
+
+def reason(error: ServerError | OSError) -> str:
+    """Why a file was not taken, as a sentence that goes on after its name."""
+    return error.problem if isinstance(error, ServerError) else f"cannot be read ({error.strerror})"
 
 
 def digest_of(path: Path, limit: int) -> str:

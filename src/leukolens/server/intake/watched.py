@@ -1,25 +1,25 @@
 """A watched folder: each of its folders is a sample, and the images in it are the sample's fields.
 
-What a folder is called, or what stands in its ``barcode.txt``, is the sample's identifier. Images are copied once they
-have come to rest, and stay where they are. All that has to be remembered stands in the database: an image is known
+`barcodes` says what the sample's identifier is; a photograph of the slide's label is no field. Images are copied once
+they have come to rest, and stay where they are. All that has to be remembered stands in the database: an image is known
 by its digest, so that a restart takes nothing twice, and nothing of a deleted sample comes back.
 """
 
 from __future__ import annotations
 
-import os
-import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from leukolens.errors import Conflict, ServerError, Unfit
+from leukolens.errors import Conflict, Unfit
 from leukolens.report.tables import printable
 from leukolens.server.actor import Actor
 from leukolens.server.intake import samples
-from leukolens.server.intake.resting import Rest, Resting, digest_of, entries, images, opened
+from leukolens.server.intake.barcodes import WRITTEN, Barcodes, is_photograph
+from leukolens.server.intake.resting import Rest, Resting, digest_of, entries, is_image, opened, reason
 from leukolens.server.intake.uploads import LONGEST_NAME, Upload, receive
 from leukolens.server.settings import Limits
 from leukolens.server.store.database import Database
@@ -28,8 +28,6 @@ from leukolens.server.store.tables import Field, Identity, Sample
 
 WATCHER = Actor(None, "watched folder", "reader")
 """Who acts, as it stands in the audit trail; no person made what it makes."""
-BARCODE = "barcode.txt"
-LARGEST_BARCODE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +51,22 @@ class Watched:
         database: Where the samples go; each image is one transaction.
         files: Where images are kept.
         limits: Of one image.
+        barcode: The barcode in a photograph of a slide's label, as `barcodes.photographed` tells it.
         rest: Tells which files have come to rest.
     """
 
     def __init__(
-        self, folder: Path, database: Database, files: Files, limits: Limits, rest: Rest | None = None
+        self,
+        folder: Path,
+        database: Database,
+        files: Files,
+        limits: Limits,
+        barcode: Callable[[Path], str],
+        rest: Rest | None = None,
     ) -> None:
         self._folder, self._database, self._files, self._limits = folder, database, files, limits
         self._rest = rest or Rest()
+        self._barcodes = Barcodes(self._rest, barcode)
         self.not_taken: tuple[NotTaken, ...] = ()
 
     def look(self) -> int:
@@ -72,6 +78,7 @@ class Watched:
         Raises:
             OSError: Where the folder cannot be listed.
             ServerError: Where nothing can be kept now: a full disk, a locked database.
+            StoppedError: Where the server stops while a photograph of a label is read.
         """
         taken, there, refused = 0, set[Path](), list[NotTaken]()
         for entry in entries(self._folder):
@@ -84,41 +91,31 @@ class Watched:
     def _look_into(self, folder: Path, there: set[Path], refused: list[NotTaken]) -> int:
         """Takes what has come to rest in one sample's folder."""
         try:
-            found = images(folder)
-            there.update((*found, folder / BARCODE))
-            self._rest.of(folder / BARCODE)
-            resting = {image: file for image in found if (file := self._rest.of(image)) is not None}
-            identifier = self._identifier(folder) if resting else None
+            listed = entries(folder)
+            labels = {
+                Path(one.path): self._rest.of(Path(one.path)) for one in listed if is_photograph(one.name)
+            }
+            # Links are passed over: they could lead anywhere.
+            found = [
+                Path(one.path) for one in listed if one.is_file(follow_symlinks=False) and is_image(one.name)
+            ]
+            fields = [image for image in found if image not in labels]
+            there.update((*fields, *labels, folder / WRITTEN))
+            self._rest.of(folder / WRITTEN)
+            resting = {image: file for image in fields if (file := self._rest.of(image)) is not None}
+            identifier = self._barcodes.identifier(folder, labels) if resting else None
         except (Unfit, OSError) as error:
-            refused.append(_not_taken(folder.name, _reason(error)))
+            refused.append(_not_taken(folder.name, reason(error)))
             return 0
         if identifier is None:
+            refused += _problems(folder, labels)
             return 0
         for image, file in resting.items():
             self._read(image, file)
         beside = {file.digest for file in resting.values() if file.digest}
         taken = sum(self._take(image, file, identifier, beside) for image, file in resting.items())
-        refused += [
-            _not_taken(f"{folder.name}/{image.name}", file.problem)
-            for image, file in resting.items()
-            if file.problem
-        ]
+        refused += _problems(folder, resting)
         return taken
-
-    def _identifier(self, folder: Path) -> str | None:
-        """Whose smear the folder holds; None while its barcode is still being written."""
-        barcode, said = folder / BARCODE, folder.name
-        if os.path.lexists(barcode):
-            if self._rest.of(barcode) is None:
-                return None
-            with opened(barcode) as stream:
-                content = stream.read(LARGEST_BARCODE)
-            try:
-                said = content.decode("utf-8-sig")
-            except UnicodeDecodeError as error:
-                raise Unfit("has a barcode that is no text in UTF-8", "Write it anew") from error
-        # Some systems take the letters of a name apart from their accents.
-        return samples.identifier_of(unicodedata.normalize("NFC", said))
 
     def _read(self, image: Path, file: Resting) -> None:
         """Finds out the digest of an image that is new."""
@@ -127,7 +124,7 @@ class Watched:
         try:
             file.digest, file.problem = digest_of(image, self._limits.image_bytes), ""
         except (Unfit, OSError) as error:
-            self._rest.refuse(file, _reason(error), for_good=isinstance(error, Unfit))
+            self._rest.refuse(file, reason(error), for_good=isinstance(error, Unfit))
 
     def _take(self, image: Path, file: Resting, identifier: str, beside: set[str]) -> int:
         """One more field of the sample with this identifier; 0 where it is none, or has it already."""
@@ -145,7 +142,7 @@ class Watched:
                     raise Unfit(refusal.reason, "")
                 taken = received.taken
         except (Unfit, Conflict, OSError) as error:
-            self._rest.refuse(file, _reason(error), for_good=False)
+            self._rest.refuse(file, reason(error), for_good=False)
             return 0
         file.done, file.problem = True, ""
         return taken
@@ -200,8 +197,13 @@ def _sample_for(session: Session, identifier: str, digest: str, beside: set[str]
     return sample.key
 
 
-def _reason(error: ServerError | OSError) -> str:
-    return error.problem if isinstance(error, ServerError) else f"cannot be read ({error.strerror})"
+def _problems(folder: Path, files: Mapping[Path, Resting | None]) -> list[NotTaken]:
+    """What is wrong with files of a folder that have come to rest."""
+    return [
+        _not_taken(f"{folder.name}/{path.name}", file.problem)
+        for path, file in files.items()
+        if file is not None and file.problem
+    ]
 
 
 def _not_taken(name: str, reason: str) -> NotTaken:

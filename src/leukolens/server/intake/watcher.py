@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from leukolens.errors import ServerError
+from leukolens.server.intake.barcodes import photographed
 from leukolens.server.intake.watched import NotTaken, Watched
+from leukolens.server.jobs.reading_client import ReadingClient, StoppedError
 from leukolens.server.settings import Settings
 from leukolens.server.store.database import Database
 from leukolens.server.store.files import Files
@@ -22,14 +25,21 @@ class Watcher:
 
     Args:
         watched: The folder.
+        reader: What reads its photographs of labels; ends with it.
         taken: Told when there are new fields.
         look_every: Seconds between looks.
     """
 
     def __init__(
-        self, watched: Watched, taken: Callable[[], None], *, look_every: float = LOOK_EVERY
+        self,
+        watched: Watched,
+        reader: ReadingClient,
+        taken: Callable[[], None],
+        *,
+        look_every: float = LOOK_EVERY,
     ) -> None:
-        self._watched, self._taken, self._look_every = watched, taken, look_every
+        self._watched, self._reader = watched, reader
+        self._taken, self._look_every = taken, look_every
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._told: set[NotTaken] = set()
@@ -46,10 +56,12 @@ class Watcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends, after the image that is being taken."""
+        """Ends, after the image that is being taken; a photograph that is being read is given up."""
         self._stopping.set()
+        self._reader.stop()
         if self._thread is not None:
             self._thread.join()
+        self._reader.close()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -59,6 +71,8 @@ class Watcher:
                 if taken:
                     self._taken()
                 self._tell()
+            except StoppedError:
+                return
             except OSError as error:
                 self._warn(f"the watched folder cannot be looked at ({error.strerror})")
             except ServerError as error:
@@ -72,7 +86,9 @@ class Watcher:
         """Logs once what was not taken; by its reason alone, since names are patients'."""
         now = set(self.not_taken)
         for one in sorted(now - self._told, key=lambda found: found.reason):
-            log.warning("something in the watched folder %s; the list of samples names it", one.reason)
+            log.warning(
+                "something in the watched folder %s; the list of samples names it", one.reason.rstrip(".")
+            )
         self._told = now
 
     def _warn(self, trouble: str) -> None:
@@ -99,4 +115,6 @@ def watcher_of(
             f"{settings.watch} and the server's own folder {settings.folder} lie in each other",
             "Give --watch another",
         )
-    return Watcher(Watched(watch, database, files, settings.limits), taken)
+    reader = ReadingClient(settings.limits)
+    barcode = partial(photographed, files=files, limits=settings.limits, reader=reader)
+    return Watcher(Watched(watch, database, files, settings.limits, barcode), reader, taken)

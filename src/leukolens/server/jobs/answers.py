@@ -19,6 +19,9 @@ from leukolens.server.settings import MIB
 LONGEST_REASON = 500
 LARGEST_CROP = 512 * 1024
 LARGEST_VIEW = 96 * MIB
+LONGEST_BARCODE = 200
+"""Characters: an identifier has no more."""
+BESIDE = "Write the identifier into barcode.txt beside it"
 Sensible = TypeVar("Sensible")
 
 
@@ -88,6 +91,19 @@ class Evidence:
     image_sha256: str
 
 
+@dataclass(frozen=True, slots=True)
+class Barcode:
+    """The barcode in a photograph.
+
+    Attributes:
+        text: What it says: one line that can be an identifier.
+        image_sha256: Of the photograph.
+    """
+
+    text: str
+    image_sha256: str
+
+
 def answer_of(line: bytes) -> Answer:
     """The field in a line that the reading process wrote.
 
@@ -122,6 +138,16 @@ def evidence_of(line: bytes) -> Evidence:
         ReadingFailedError: Where it tells of a problem, or is none.
     """
     return _sensible(line, _evidence)
+
+
+def barcode_of(line: bytes) -> Barcode:
+    """The one barcode in a line that the reading process wrote.
+
+    Raises:
+        ReadingFailedError: Where it tells of a problem, or is none; of no barcode, of several that differ, of one
+            that may be misread unnoticed, or of one that can be no identifier.
+    """
+    return _sensible(line, _barcode)
 
 
 def words(said: str) -> str:
@@ -181,6 +207,24 @@ def _evidence(said: dict[str, Any]) -> Evidence:
     if not all(type(side) is int and abs(side) < 2**31 for side in (x0, y0, x1, y1)) or x0 >= x1 or y0 >= y1:
         raise ValueError("no square")
     return Evidence(png, (x0, y0, x1, y1), _digest(said))
+
+
+def _barcode(said: dict[str, Any]) -> Barcode:
+    texts, checked, digest = said["texts"], said["checked"], _digest(said)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("no texts")
+    if not isinstance(checked, bool):
+        raise ValueError("no kind")
+    if not texts:
+        raise ReadingFailedError("shows no barcode that can be read", BESIDE)
+    if len(texts) > 1:
+        raise ReadingFailedError("shows several barcodes that say different things", BESIDE)
+    if not checked:
+        raise ReadingFailedError("shows a barcode that is neither Code 128, Data Matrix nor QR", BESIDE)
+    (text,) = texts
+    if text != text.strip() or not text.isprintable() or not 0 < len(text) <= LONGEST_BARCODE:
+        raise ReadingFailedError("shows a barcode that can be no identifier", BESIDE)
+    return Barcode(text, digest)
 
 
 def _digest(said: dict[str, Any]) -> str:

@@ -18,11 +18,13 @@ from leukolens.imaging.framing import Box
 from leukolens.reading.worker_client import how_it_ended
 from leukolens.server.jobs.answers import (
     Answer,
+    Barcode,
     Evidence,
     Picture,
     ReadingFailedError,
     View,
     answer_of,
+    barcode_of,
     evidence_of,
     picture_of,
     view_of,
@@ -109,6 +111,19 @@ class ReadingClient:
             ServerError: Where no process can be begun.
         """
         return self._ask({"show": "view", "image": str(image.absolute())}, view_of)
+
+    def barcode(self, image: Path) -> Barcode:
+        """The barcode in a photograph of a slide's label.
+
+        Args:
+            image: Its file.
+
+        Raises:
+            ReadingFailedError: As in `cut_out`, and where there is not one barcode that can be an identifier.
+            StoppedError: Where `stop` came first.
+            ServerError: Where no process can be begun.
+        """
+        return self._ask({"show": "barcode", "image": str(image.absolute())}, barcode_of)
 
     def explain(self, image: Path, bundle: Path, box: Box, label: str) -> Evidence:
         """What spoke for and against a class in one cell of a field.

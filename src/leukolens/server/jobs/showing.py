@@ -1,4 +1,4 @@
-"""What the reading process makes for a page to show: a field as a browser can show it, and what spoke for a class."""
+"""What the reading process finds in one image for somebody who waits: a view of it, evidence in it, barcodes in it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 QUALITY = 92
 VEIL_SIDE = 160
+MOST_TEXTS = 2
+"""Of barcodes, that are told: two that differ are too many."""
 NO_MEMORY = "there is not enough memory to show it"
 
 
@@ -67,12 +69,39 @@ def evidence(
     }
 
 
+def barcodes(content: bytes, rgb: NDArray[np.uint8]) -> dict[str, Any]:
+    """What the barcodes in a photograph say, and whether one is of a kind whose misreadings are noticed.
+
+    Args:
+        content: Its file's.
+        rgb: Its pixels, (h, w, 3).
+    """
+    import zxingcpp
+    from PIL import Image
+
+    # Of 8,000 drawn and spoilt photographs of each of these kinds none gave a wrong text of the kind. Of 1,500 of ITF,
+    # whose codes have no check digit, 63 did, of Code 39 one. Those are looked for all the same: two that differ show.
+    kinds = zxingcpp.BarcodeFormat
+    checked = (kinds.Code128, kinds.DataMatrix, kinds.QRCode)
+    try:
+        # Plain, since what is meant for persons has a control character written out, as if it stood in the barcode.
+        found = zxingcpp.read_barcodes(Image.fromarray(rgb).convert("L"), text_mode=zxingcpp.TextMode.Plain)
+    except MemoryError:
+        return {"problem": "there is not enough memory to read it"}
+    texts = sorted({one.text.strip() for one in found})
+    return {
+        "texts": texts[:MOST_TEXTS],
+        "checked": any(one.format in checked for one in found),
+        "image_sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
 def shown(
     asked: dict[str, Any],
     decoded: Callable[[bytes], NDArray[np.uint8]],
     classifier_of: Callable[[Path], Classifier],
 ) -> dict[str, Any]:
-    """What is answered to ``{"show": "view" or "evidence", "image": path, ...}``.
+    """What is answered to ``{"show": "view", "barcode" or "evidence", "image": path, ...}``.
 
     Args:
         asked: With ``bundle``, ``box`` and ``label`` where it is evidence that is asked for.
@@ -88,6 +117,8 @@ def shown(
         rgb = decoded(content)
         if asked["show"] == "view":
             return view(content, rgb)
+        if asked["show"] == "barcode":
+            return barcodes(content, rgb)
         return evidence(
             classifier_of(Path(asked["bundle"])), content, rgb, Box(*asked["box"]), asked["label"]
         )

@@ -66,13 +66,7 @@ class Files:
             Unfit: Where it has more bytes than that.
             ServerError: Where the disk is full, or cannot be written to.
         """
-        # Chance names it: two may come at once, and no name of a client's ever reaches the disk.
-        part = self.folder / "incoming" / f"{secrets.token_hex(16)}.part"
-        try:
-            with telling(self.folder), part.open("xb") as out:
-                kept = _copy(stream, out, limit)
-                out.flush()
-                os.fsync(out.fileno())
+        with self.copied(stream, limit) as (part, kept):
             place = self._place(kind, kept.sha256)
             with telling(self.folder):
                 if not place.parent.is_dir():
@@ -80,9 +74,30 @@ class Files:
                     sync_folder(place.parent.parent)
                 part.replace(place)  # over one that is there too: had that been damaged, it no longer is
                 sync_folder(place.parent)
+        return kept
+
+    @contextmanager
+    def copied(self, stream: BinaryIO, limit: int) -> Iterator[tuple[Path, Kept]]:
+        """A copy of what the stream gives, on the disk; gone in the end, unless it was moved to another place.
+
+        Args:
+            stream: To read from.
+            limit: Bytes that it may have.
+
+        Raises:
+            Unfit: Where it has more bytes than that.
+            ServerError: Where the disk is full, or cannot be written to.
+        """
+        # Chance names it: two may come at once, and no name of a client's ever reaches the disk.
+        part = self.folder / "incoming" / f"{secrets.token_hex(16)}.part"
+        try:
+            with telling(self.folder), part.open("xb") as out:
+                kept = _copy(stream, out, limit)
+                out.flush()
+                os.fsync(out.fileno())
+            yield part, kept
         finally:
             part.unlink(missing_ok=True)
-        return kept
 
     def put_bundle(self, path: Path) -> str:
         """Keeps a copy of a bundle's file.
