@@ -20,6 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from leukolens.errors import Conflict, ImageError, LeukolensError, Missing, Refused, Unfit
 from leukolens.server.people.throttle import TooMany
+from leukolens.server.web import spoken
+from leukolens.server.web.text import DEFAULT
 
 log = logging.getLogger("leukolens.server")
 
@@ -98,16 +100,18 @@ def answer(request: Request, error: LeukolensError) -> Response:
 def told(
     request: Request, status: int, problem: str, remedy: str, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A problem as whoever asks can read it."""
-    if wants_json(request):
-        return JSONResponse(Problem(problem=problem, remedy=remedy).model_dump(), status, headers)
+    """A problem, said in English, as whoever asks can read it."""
     from leukolens.server.web.rendering import render
 
+    language, english = language_for(request), (problem, remedy)
+    problem, remedy = spoken.problem(language, problem), spoken.remedy(language, remedy)
+    if wants_json(request):
+        return JSONResponse(Problem(problem=problem, remedy=remedy).model_dump(), status, headers)
     visitor = getattr(request.state, "visitor", None)
     try:
         page: Response = render(
             request, "door/problem.html", actor=visitor and visitor.actor, status=status, kind=status,
-            problem=problem, remedy=remedy,
+            problem=problem, remedy=remedy, english=() if language == DEFAULT else english,
         )  # fmt: skip
     except Exception as error:  # the page that says so must not fail itself
         log.error("the page of problems failed: %s", type(error).__name__)
@@ -126,6 +130,14 @@ def wants_json(request: Request) -> bool:
         or "hx-request" in headers
         or "text/html" not in headers.get("accept", "")
     )
+
+
+def language_for(request: Request) -> str:
+    """What problems are told in: the page's language, to its scripts too; English to programs."""
+    from leukolens.server.web.rendering import language_of
+
+    is_program = request.url.path.startswith("/api/") or "authorization" in request.headers
+    return DEFAULT if is_program else language_of(request)
 
 
 def add_handlers(app: FastAPI) -> None:

@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from leukolens import __version__
 from leukolens.server.actor import ROLES, Actor
+from leukolens.server.web.spoken import spoken
 from leukolens.server.web.text import DEFAULT, LANGUAGES, translate
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -31,8 +32,8 @@ def render(
 ) -> HTMLResponse:
     """A page, or a part of one, in the language of whoever asks.
 
-    Templates find ``t(key, **values)``, ``language``, ``theme``, ``actor`` (None for nobody), ``csrf`` (empty
-    where nobody is signed in), ``path`` and what is given here.
+    Templates find ``t(key, **values)``, ``spoken(message)`` for what the services say, ``language``, ``theme``,
+    ``actor`` (None for nobody), ``csrf`` (empty where nobody is signed in), ``path`` and what is given here.
 
     Args:
         request: What is answered.
@@ -43,8 +44,8 @@ def render(
     """
     language = language_of(request)
     body = pages.get_template(template).render(
-        t=partial(translate, language), language=language, theme=theme_of(request), actor=actor,
-        csrf=getattr(request.state, "csrf", ""), path=request.url.path, **values,
+        t=partial(translate, language), spoken=partial(spoken, language), language=language,
+        theme=theme_of(request), actor=actor, csrf=getattr(request.state, "csrf", ""), path=request.url.path, **values,
     )  # fmt: skip
     answer = HTMLResponse(
         body, status, headers={"Cache-Control": "no-store", "Vary": "Cookie, Accept-Language"}

@@ -21,6 +21,7 @@ from leukolens.server.web.context import Acting, Reading, Writing
 from leukolens.server.web.pages.frame import LARGEST, frame
 from leukolens.server.web.pages.kinds import words
 from leukolens.server.web.rendering import language_of, render
+from leukolens.server.web.spoken import spoken
 from leukolens.server.web.text import translate
 
 router = APIRouter(include_in_schema=False)
@@ -75,7 +76,7 @@ def create(
             "notes": notes,
             "two_readers": two_readers,
         }
-        return _list(request, actor, session, problem=str(error), given=given, status=422)
+        return _list(request, actor, session, problem=error, given=given, status=422)
     return RedirectResponse(f"/samples/{made.key}", SEE_OTHER)
 
 
@@ -106,7 +107,8 @@ def upload(key: str, request: Request, actor: Acting, files: Annotated[list[Uplo
     if received.taken and context.worker is not None:
         context.worker.wake()
     if "application/json" in request.headers.get("accept", ""):
-        refused = [{"name": one.name, "reason": one.reason} for one in received.refused]
+        language = language_of(request)
+        refused = [{"name": one.name, "reason": spoken(language, one.reason)} for one in received.refused]
         return JSONResponse({"taken": received.taken, "known": received.known, "refused": refused})
     if not received.refused:
         return RedirectResponse(f"/samples/{key}", SEE_OTHER)
@@ -132,7 +134,7 @@ def change(
         )  # fmt: skip
     except Unfit as error:
         session.rollback()
-        return _sample(request, actor, session, samples.find(session, key), problem=str(error), status=422)
+        return _sample(request, actor, session, samples.find(session, key), problem=error, status=422)
     return RedirectResponse(f"/samples/{key}", SEE_OTHER)
 
 
@@ -158,7 +160,7 @@ def delete(
         samples.delete(session, actor, sample, why)
     except Unfit as error:
         session.rollback()
-        return _sample(request, actor, session, samples.find(session, key), problem=str(error), status=422)
+        return _sample(request, actor, session, samples.find(session, key), problem=error, status=422)
     session.commit()
     if request.app.state.context.worker is not None:
         request.app.state.context.worker.wake()  # it removes the images
@@ -188,7 +190,7 @@ def _list(
     words: str = "",
     state: str = "",
     after: int | None = None,
-    problem: str = "",
+    problem: Unfit | None = None,
     given: dict[str, str] | None = None,
     status: int = 200,
 ) -> Response:
@@ -216,7 +218,7 @@ def _sample(
     session: Session,
     sample: Sample,
     *,
-    problem: str = "",
+    problem: Unfit | None = None,
     refused: tuple[Refusal, ...] = (),
     status: int = 200,
 ) -> Response:

@@ -135,13 +135,17 @@ def download(
 def _again(request: Request, actor: Actor, session: Session, key: str, error: ServerError) -> Response:
     """The page once more, with what is in the way."""
     session.rollback()
-    return _page(
-        request, actor, session, samples.find(session, key), problem=str(error), status=status_of(error)
-    )
+    return _page(request, actor, session, samples.find(session, key), problem=error, status=status_of(error))
 
 
 def _page(
-    request: Request, actor: Actor, session: Session, sample: Sample, *, problem: str = "", status: int = 200
+    request: Request,
+    actor: Actor,
+    session: Session,
+    sample: Sample,
+    *,
+    problem: ServerError | None = None,
+    status: int = 200,
 ) -> Response:
     language = language_of(request)
     head = frame(session, actor, sample)
@@ -155,7 +159,7 @@ def _page(
         changes=_changes(session, sample, head.seen, known), turns=_turns(session, actor, sample, known),
         may_sign=actor.role in {"reviewer", "administrator"}, versions=_versions(session, sample),
         formats=tuple(formats.FORMATS), words=words(language),
-        obstacles=[str(one) for one in sign.obstacles(session, sample)] if sample.state == "open" else [],
+        obstacles=sign.obstacles(session, sample) if sample.state == "open" else (),
     )  # fmt: skip
 
 

@@ -95,7 +95,7 @@ def make_first(
         if status_of(error) == 404:
             raise
         return render(
-            request, "door/first.html", status=status_of(error), name=name, full_name=full_name, problem=str(error)
+            request, "door/first.html", status=status_of(error), name=name, full_name=full_name, problem=error
         )  # fmt: skip
 
 
