@@ -26,6 +26,8 @@ NAME, PASSWORD = "reviewer", "a fine smear on glass"
 ADMINISTRATOR = "administrator"
 PATIENCE = 60_000  # milliseconds: a laptop that trains beside it is slow
 CLASSES = ("neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte")
+GRAVE = ("serious", "critical")
+SIZES = {"laptop": (1280, 800), "tablet": (820, 1180)}
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +39,36 @@ def chromium() -> Iterator[Any]:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def flaws_of() -> Callable[[Any], list[str]]:
+    """What keeps somebody from using a page: what axe finds grave in light and dark, what runs over the edge."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+
+    def flaws(page: Any) -> list[str]:
+        found = []
+        for scheme, options in (
+            ("light", {"resultTypes": ["violations"]}),
+            ("dark", {"resultTypes": ["violations"], "runOnly": ["color-contrast"]}),
+        ):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            for violation in axe.run(page, options=options).response["violations"]:
+                if violation["impact"] in GRAVE:
+                    where = [node["target"] for node in violation["nodes"]][:4]
+                    found.append(f"{scheme}: {violation['id']} at {where}")
+        before = page.viewport_size
+        for name, (width, height) in SIZES.items():
+            page.set_viewport_size({"width": width, "height": height})
+            over = page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            if over > 0:
+                found.append(f"{name}: {over} pixels wider than the window")
+        page.set_viewport_size(before)
+        return found
+
+    return flaws
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,7 @@ def test_confirmed_cells_become_a_bundle_that_an_administrator_takes_up_and_puts
     make_sample: Callable[[str, list[Path]], str],
     many_fields: list[Path],
     complaints: list[str],
+    flaws_of: Callable[[Any], list[str]],
 ) -> None:
     old = make_sample("Smear to learn from", many_fields)
     page.goto(f"{old}/gallery")
@@ -50,10 +51,12 @@ def test_confirmed_cells_become_a_bundle_that_an_administrator_takes_up_and_puts
     assert page.locator("#adaptation-1 tbody tr").count() >= 4
     assert page.locator("#bundles tbody tr").count() == 2
     assert page.locator("#bundles form").count() == 0  # a reviewer's page
+    assert flaws_of(page) == []
 
     door = administrator.new_page()
     door.goto("/learning")
     name = door.locator("#bundles tr:has(form) th").text_content().split()[0]
+    assert flaws_of(door) == []
     with door.expect_navigation():
         door.click("#bundles form button")
     assert name in door.locator("#bundles tr:has(.chip.good) th").text_content()

@@ -145,6 +145,21 @@ def test_a_field_whose_image_is_damaged_is_passed_over_and_too_few_cells_tell_no
         ]
 
 
+@pytest.mark.slow
+def test_all_layers_learn_where_a_person_asks_for_it(lab: Any, done: Callable[[], Adapted]) -> None:
+    pytest.importorskip("torch")
+    lab.sample(lab.smears)
+    asked(lab, fine_tune=True)
+    found = done()
+    assert (found.state, found.problem, found.fine_tune) == ("done", None, True)
+    assert found.document is not None
+    assert found.document["groups"] == 9
+    card = load(lab.files.bundle(found.bundle)).card
+    assert card.adapted is not None
+    assert card.adapted.method == found.document["method"]
+    assert found.document["balanced_accuracy"]["after"]["value"] >= 0.5
+
+
 def test_one_that_a_person_stops_is_given_up_and_leaves_nothing(
     lab: Any, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
