@@ -92,20 +92,21 @@ def adapt(
         watch: As for `labelled`.
 
     Raises:
-        DataError: Where the folder's cells cannot teach the bundle.
+        DataError: Where the folder's cells cannot teach the bundle, or its table cannot be understood.
         BundleError: Where the bundle's last layer cannot be replaced, or the new one cannot be written.
         LeukolensError: Where the new bundle would be worse; nothing is written.
     """
     parent, card = reader.bundle, reader.bundle.card
     old, replay = _head_and_replay(parent)
+    said = folder.blind()
     local = labelled(reader, folder, watch)
     classes = tuple(card.classes)
     teacher = teacher or head_teacher(old)
     rng = np.random.default_rng(seed)
     outer = outer_folds(teacher, reader, local, replay, rng)
     reason = too_few(local.truth, local.groups, classes)
-    judgement, comparison, confusion = card.judgement.model_copy(update={"sets": {}}), None, None
-    said, blind = folder.blind(), None
+    judgement = card.judgement.model_copy(update={"sets": {}})
+    comparison, blind, confusion = None, None, None
     if outer is not None:
         where = (
             f"{len(local)} cells of {len(set(local.groups))} groups of {folder.lab}, "
