@@ -1,4 +1,4 @@
-"""What the tests of `read` share: made-up fields, and a reader that needs no network."""
+"""What tests of commands share: made-up fields, a small bundle's file, and a reader that needs no network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from leukolens.bundle import Bundle
+from leukolens.bundle import Bundle, pack
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +23,15 @@ def squares() -> ModuleType:
     module = sys.modules["squares"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def bundle_file(make_bundle: Callable[..., Bundle], tmp_path: Path) -> Path:
+    """The file of a small bundle."""
+    bundle = make_bundle()
+    path = tmp_path / "tiny.leukolens"
+    path.write_bytes(pack(bundle.card, bundle.classifier))
+    return path
 
 
 @pytest.fixture

@@ -27,14 +27,6 @@ COLOURS = {"red": (255, 0, 0), "pale": (150, 120, 120), "black": (0, 0, 0), "whi
 
 
 @pytest.fixture
-def bundle_file(make_bundle: Callable[..., Bundle], tmp_path: Path) -> Path:
-    bundle = make_bundle()
-    path = tmp_path / "tiny.leukolens"
-    path.write_bytes(pack(bundle.card, bundle.classifier))
-    return path
-
-
-@pytest.fixture
 def smears(tmp_path: Path) -> Path:
     folder = tmp_path / "smears"
     folder.mkdir()

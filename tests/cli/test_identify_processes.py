@@ -13,16 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from leukolens.bundle import Bundle, pack
 from leukolens.cli.main import app
-
-
-@pytest.fixture
-def bundle_file(make_bundle: Callable[..., Bundle], tmp_path: Path) -> Path:
-    bundle = make_bundle()
-    path = tmp_path / "tiny.leukolens"
-    path.write_bytes(pack(bundle.card, bundle.classifier))
-    return path
 
 
 def identify(*arguments: object) -> Result:

@@ -20,7 +20,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import leukolens
-from leukolens.bundle import Bundle, pack
+from leukolens.bundle import Bundle
 from leukolens.cli.main import app
 
 CELLS = ["neutrophil"] * 4 + ["lymphocyte"] * 2 + ["monocyte"]
@@ -343,14 +343,6 @@ def many(squares: ModuleType, tmp_path: Path) -> Path:
     for number in range(60):
         squares.draw(folder / f"{number:02d}.png", CELLS[: number % 7], seed=number)
     return folder
-
-
-@pytest.fixture
-def bundle_file(make_bundle: Callable[..., Bundle], tmp_path: Path) -> Path:
-    bundle = make_bundle()
-    path = tmp_path / "tiny.leukolens"
-    path.write_bytes(pack(bundle.card, bundle.classifier))
-    return path
 
 
 def test_a_killed_run_loses_nothing_that_was_done(many: Path, bundle_file: Path, tmp_path: Path) -> None:
