@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, and_, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Row, select
+from sqlalchemy.orm import Session
 
 from leukolens.bundle import load
 from leukolens.evaluation.intervals import FEWEST_GROUPS
 from leukolens.server.learning.sets import taught_as
+from leukolens.server.review.blind import said_first
 from leukolens.server.store.files import Files
 from leukolens.server.store.tables import Adaptation, BlindAnswer, Cell, Field, LearningCell, Sample
 from leukolens.taxonomy import UNSURE
@@ -95,8 +96,6 @@ def plan(session: Session, files: Files, adaptation: Adaptation) -> Plan:
 
 
 def _cells(session: Session, set_id: int) -> Sequence[Row[Any]]:
-    each = aliased(BlindAnswer)
-    first = select(func.min(each.turn)).where(each.cell_id == LearningCell.cell_id).scalar_subquery()
     query = (
         select(
             LearningCell.cell_id, LearningCell.sample_id, LearningCell.label, LearningCell.image_sha256,
@@ -105,9 +104,7 @@ def _cells(session: Session, set_id: int) -> Sequence[Row[Any]]:
         .join(Cell, Cell.id == LearningCell.cell_id)
         .join(Field, Field.id == Cell.field_id)
         .join(Sample, Sample.id == LearningCell.sample_id)
-        .outerjoin(
-            BlindAnswer, and_(BlindAnswer.cell_id == LearningCell.cell_id, BlindAnswer.turn == first)
-        )
+        .outerjoin(BlindAnswer, said_first())
         .where(LearningCell.set_id == set_id)
         .order_by(LearningCell.cell_id)
     )  # fmt: skip

@@ -21,8 +21,9 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
+from leukolens.server.review.blind import said_first
 from leukolens.server.review.shown import SETTLED, Answers
 from leukolens.server.store.tables import Answer, BlindAnswer, Cell, Field
 from leukolens.taxonomy import ALL_CLASSES, CLASSES, UNSURE
@@ -79,15 +80,12 @@ def blind_sums(session: Session, since: datetime) -> list[Sums]:
 
     A cell that two readers named is counted once, by the first reader's answer. How far cells lie is not told.
     """
-    first = aliased(BlindAnswer)
-    earlier = select(func.min(first.turn)).where(first.cell_id == Cell.id).scalar_subquery()
     said = type_coerce(BlindAnswer.label, String)
     columns = (
         func.count(), _number(_unsure()), literal(0), literal(0), _number(_both(said)), _number(_same(said)),
     )  # fmt: skip
     found = _finds(_of_field(*columns), since).where(Cell.blind.is_(True))
-    named = found.join(BlindAnswer, and_(BlindAnswer.cell_id == Cell.id, BlindAnswer.turn == earlier))
-    return [Sums(*row) for row in _by_day(session, named)]
+    return [Sums(*row) for row in _by_day(session, found.join(BlindAnswer, said_first()))]
 
 
 def samples(session: Session, since: datetime) -> list[tuple[date, str, int]]:

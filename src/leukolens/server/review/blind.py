@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, and_, exists, false, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, exists, false, func, select
+from sqlalchemy.orm import Session, aliased
 
 from leukolens.errors import Conflict
 from leukolens.imaging.framing import Box
@@ -51,6 +51,13 @@ def hidden(turn: int) -> ColumnElement[bool]:
     named = exists().where(BlindAnswer.cell_id == Cell.id, BlindAnswer.turn == turn)
     signed = exists().where(Report.sample_id == Cell.sample_id)
     return and_(Cell.blind, ~named, ~signed)
+
+
+def said_first() -> ColumnElement[bool]:
+    """What joins a cell with what was said of it while it was hidden; of two readers' answers the first reader's."""
+    each = aliased(BlindAnswer)
+    earliest = select(func.min(each.turn)).where(each.cell_id == Cell.id).scalar_subquery()
+    return and_(BlindAnswer.cell_id == Cell.id, BlindAnswer.turn == earliest)
 
 
 def is_hidden(session: Session, cell: Cell, turn: int) -> bool:
