@@ -6,14 +6,15 @@ it is matched against the templates, and the values in it are carried over. A li
 
 A template's placeholder may say what stands for it: ``{count:d}`` a whole number, ``{name:w}`` something without
 spaces, ``{asked:q}`` something in quotes, ``{choices:l}`` a list with commas, ``{scarce:a}`` a list of how many of
-each. One that stands in a table of words is one of these, and they have counterparts themselves.
+each, ``{chance:n}`` a number with decimals or a bound (``< 0.1``), ``{value:m}`` one with its unit. One that stands in
+a table of words is one of these, and they have counterparts themselves.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from string import Formatter
@@ -23,6 +24,7 @@ from leukolens.server.web.text import DEFAULT, FOLDER
 
 LONGEST = 2000
 """Characters of a line that is looked for: what the services say is shorter."""
+NUMBER = r"(?:[<>] )?\d+(?:\.\d+)?(?:e[+-]\d+)?"
 SHAPES: Mapping[str, str] = {
     "": r".+?",
     "d": r"-?\d+",
@@ -30,11 +32,14 @@ SHAPES: Mapping[str, str] = {
     "q": r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"",
     "l": r"[^\s,]+(?:, [^\s,]+)*",
     "a": r"\d+ of \S+(?:, \d+ of \S+)*",
+    "n": NUMBER,
+    "m": rf"{NUMBER} (?:%|× 10\^9/L)",
 }
 END = ". "
 Forms = Mapping[str, str]
 """A line's counterpart: ``many``, and ``one`` where a count of 1 has a form of its own."""
 Words = Mapping[str, Mapping[str, str]]
+Parts = Mapping[str, Callable[[str], str | None]]
 
 
 def spoken(language: str, message: LeukolensError | str) -> str:
@@ -74,10 +79,12 @@ class Lines:
     Args:
         forms: Template to counterpart.
         words: What placeholders of these names may stand for, with its counterpart.
+        parts: What gives the counterpart of that which stands for a placeholder of this name, or None where it has
+            none: the line is another template's then.
     """
 
-    def __init__(self, forms: Mapping[str, Forms], words: Words) -> None:
-        self.forms, self._words = forms, words
+    def __init__(self, forms: Mapping[str, Forms], words: Words, parts: Parts | None = None) -> None:
+        self.forms, self._words, self._parts = forms, words, parts or {}
         holed = [template for template in forms if _literal(template) != template]
         self._plain = {template: forms[template]["many"] for template in forms.keys() - holed}
         # A line's own words come before what a value happens to hold, and the one that leaves the least open first.
@@ -90,12 +97,17 @@ class Lines:
             return self._plain.get(line)
         for pattern, forms in self._patterns:
             if found := pattern.fullmatch(line):
-                values = found.groupdict()
+                values = {name: self._part(name, value) for name, value in found.groupdict().items()}
+                if None in values.values():
+                    continue
                 form = "one" if values.get("count") == "1" and "one" in forms else "many"
-                return forms[form].format_map(
-                    {name: self._words.get(name, {}).get(value, value) for name, value in values.items()}
-                )
+                return forms[form].format_map(values)
         return None
+
+    def _part(self, name: str, value: str) -> str | None:
+        if name in self._parts:
+            return self._parts[name](value)
+        return self._words.get(name, {}).get(value, value)
 
 
 @dataclass(frozen=True, slots=True)

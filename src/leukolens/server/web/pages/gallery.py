@@ -18,6 +18,7 @@ from leukolens.server.review import counted, gallery
 from leukolens.server.review.blind import BLIND, is_hidden
 from leukolens.server.store.files import Files
 from leukolens.server.store.tables import Cell, Field, Sample
+from leukolens.server.web import machine_words
 from leukolens.server.web.context import Acting, Reading
 from leukolens.server.web.pages.frame import frame, in_reach, place_of
 from leukolens.server.web.pages.images import shown_as
@@ -136,7 +137,7 @@ def one(key: str, cell_id: int, request: Request, actor: Acting, session: Readin
             "blind": unseen,
             "machine_class": None if unseen else cell.machine_class,
             "probabilities": None if unseen else cell.probabilities,
-            "reason": "" if unseen else cell.reason,
+            "reason": "" if unseen else machine_words.said(language_of(request), "reason", cell.reason),
             "distance": None if unseen else cell.distance,
             "class_set": None if unseen else cell.class_set,
         }
@@ -146,7 +147,7 @@ def one(key: str, cell_id: int, request: Request, actor: Acting, session: Readin
 def tally(request: Request, session: Session, sample: Sample, seen: int) -> Any:
     """The differential of the answers that are seen."""
     live = counted.live(session, sample, request.app.state.context.files, turn=seen)
-    return shown(live, kinds(language_of(request)))
+    return shown(live, language_of(request))
 
 
 def _groups(language: str, found: Sequence[gallery.Group]) -> list[Group]:
@@ -175,7 +176,7 @@ def _tile(language: str, cell: gallery.GalleryCell, known: dict[str, Kind]) -> T
         reviewed=cell.reviewed,
         at_edge=cell.at_edge,
         pictured=cell.pictured,
-        reason=cell.reason if cell.label == UNSURE else "",
+        reason=machine_words.said(language, "reason", cell.reason) if cell.label == UNSURE else "",
         words=_words(language, cell, known),
     )
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from leukolens.differential.counts import ClassCount, Differential
 from leukolens.server.review.counted import Live
-from leukolens.server.web.pages.kinds import Kind
+from leukolens.server.web import machine_words
+from leukolens.server.web.pages.kinds import Kind, kinds
 from leukolens.taxonomy import in_order
 
 WIDTH = 300.0
@@ -60,8 +61,8 @@ class Shown:
         unsure: Cells that nobody would name.
         nucleated: Nucleated red cells per 100 leukocytes; None where nobody counted.
         concentrations: Whether the rows have some.
-        flags: What to look at, in words.
-        warnings: What to know, in words.
+        flags: What to look at, in words of the reader's language.
+        warnings: What to know, likewise.
         hidden: Cells that are counted nowhere yet, since the machine's answer is hidden.
     """
 
@@ -76,18 +77,18 @@ class Shown:
     hidden: int
 
 
-def shown(live: Live, kinds: dict[str, Kind]) -> Shown:
+def shown(live: Live, language: str) -> Shown:
     """A sample's differential for a page.
 
     Args:
         live: As persons named the cells, and as the machine did.
-        kinds: The classes in the reader's language.
+        language: Code of the page's.
     """
     reviewed = live.reviewed
     tally = reviewed.tally
     return Shown(
         denominator=reviewed.denominator,
-        rows=tuple(_rows(reviewed, live.machine, kinds)),
+        rows=tuple(_rows(reviewed, live.machine, kinds(language))),
         left_out=(
             ("unsure", tally.unsure),
             ("at_edge", tally.at_edge),
@@ -96,8 +97,8 @@ def shown(live: Live, kinds: dict[str, Kind]) -> Shown:
         unsure=tally.unsure,
         nucleated=None if reviewed.nucleated_red_cells is None else f"{reviewed.nucleated_red_cells:.1f}",
         concentrations=reviewed.white_count is not None,
-        flags=tuple(flag.message for flag in live.flags),
-        warnings=reviewed.warnings,
+        flags=tuple(machine_words.said(language, "flag", flag.message) for flag in live.flags),
+        warnings=tuple(machine_words.said(language, "warning", line) for line in reviewed.warnings),
         hidden=live.hidden,
     )
 
