@@ -37,7 +37,9 @@ class Actor:
             Refused: Naming what was wanted.
         """
         if ROLES.index(self.role) < ROLES.index(role):
-            raise Refused(f"{self.name} is a {self.role}, and may not {what}", f"Ask a {role}")
+            raise Refused(
+                f"{self.name} is a {self.role}, and may not {what}", f"Ask somebody whose role is {role}"
+            )
 
     def must_have(self, scope: str) -> None:
         """Refuses a token without this scope.

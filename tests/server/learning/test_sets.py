@@ -106,7 +106,11 @@ class TestMaking:
     def test_only_a_reviewer_makes_one(self, lab: Any) -> None:
         lab.sample(lab.smears[:1])
         token = Actor(lab.people.administrator.user_id, "robot", "administrator", frozenset({"review"}))
-        for actor, why in ((lab.people.reader, "Ask a reviewer"), (SERVER, "no person"), (token, "no scope")):
+        for actor, why in (
+            (lab.people.reader, "role is reviewer"),
+            (SERVER, "no person"),
+            (token, "no scope"),
+        ):
             with lab.database.writing() as session, pytest.raises(Refused, match=why):
                 sets.make(session, actor)
 

@@ -70,8 +70,10 @@ class TestLines:
     def test_words_that_are_the_servers_own_are_said_too(self) -> None:
         line = "anna is a reader, and may not sign a sample"
         assert problem("de", line) == "anna ist Befunder und darf das nicht: eine Probe signieren"
-        assert remedy("de", "Ask a reviewer") == "Einen Validierer fragen"
-        assert remedy("de", "Ask a stranger") == "Ask a stranger"
+        assert (
+            remedy("de", "Ask somebody whose role is reviewer") == "Jemanden mit der Rolle Validierer fragen"
+        )
+        assert remedy("de", "Ask somebody whose role is stranger") == "Ask somebody whose role is stranger"
 
     def test_english_and_what_has_no_counterpart_stay_as_they_are(self) -> None:
         for line in ("there is no such sample", "nobody has thought of this {count}", "", "."):

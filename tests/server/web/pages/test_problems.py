@@ -86,7 +86,7 @@ class TestPages:
         page = parsed(german("reader").send_own(f"/samples/{KEY}/sign"))
         assert "Nicht erlaubt" in page.said
         assert (
-            "Reader ist Befunder und darf das nicht: eine Probe signieren. Einen Validierer fragen."
+            "Reader ist Befunder und darf das nicht: eine Probe signieren. Jemanden mit der Rolle Validierer fragen."
             in said(page)
         )
         assert not [made for tag, made in page.tags if made.get("lang") == "en" and tag != "a"]
