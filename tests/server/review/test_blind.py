@@ -127,6 +127,25 @@ class TestHiding:
                 turns.done(session, getattr(bench.people, who), sample, turn)
         assert "blind" not in groups(bench, 3)
 
+    def test_kappa_leaves_out_those_that_a_reader_never_named(self, bench: Any, ids: list[int]) -> None:
+        bench.set(two_readers=True)
+        seen = {"reader": [ids[1], ids[3]], "reviewer": [ids[1]]}
+        for turn, (who, blind_cells) in enumerate(seen.items(), start=1):
+            with bench.writing() as (session, sample):
+                turns.begin(session, getattr(bench.people, who), sample, turn)
+            for each in blind_cells:
+                name(bench, who, [each], "monocyte", turn)
+            name(bench, who, [ids[0]], ("band", "neutrophil")[turn - 1], turn)
+            with bench.writing() as (session, sample):
+                turns.done(session, getattr(bench.people, who), sample, turn)
+        with bench.reading() as (session, sample):
+            # The fourth is a monocyte to the first reader, and to the second nobody's answer.
+            assert turns.kappa(session, sample) == turns.cohens_kappa(
+                ["band", "monocyte", "eosinophil"], ["neutrophil", "monocyte", "eosinophil"]
+            )
+            told = [(one.cell_id, one.first, one.second) for one in turns.differences(session, sample)]
+        assert told == [(ids[0], "band", "neutrophil"), (ids[3], "monocyte", UNSURE)]
+
 
 class TestNaming:
     def test_what_was_said_first_is_kept_whatever_follows(self, bench: Any, ids: list[int]) -> None:

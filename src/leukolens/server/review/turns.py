@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from leukolens.errors import Conflict, Refused
@@ -15,7 +15,7 @@ from leukolens.server.intake.samples import find_open
 from leukolens.server.review.shown import machine_label
 from leukolens.server.store import trail
 from leukolens.server.store.columns import now
-from leukolens.server.store.tables import Answer, Cell, Field, Reading, Sample
+from leukolens.server.store.tables import Answer, BlindAnswer, Cell, Field, Reading, Sample
 from leukolens.taxonomy import BLAST
 
 FIRST, SECOND, SETTLING = 1, 2, 3
@@ -32,6 +32,8 @@ class Difference:
         second: What it is to the second.
         settled: What the third person says; None where that is still to be said.
         at_edge: Whether the field's edge cuts it: it isn't counted.
+        unnamed: Whether it was to be named with the machine's answer hidden, and a reader never did: what it is to
+            that reader is nobody's answer.
     """
 
     cell_id: int
@@ -40,6 +42,7 @@ class Difference:
     second: str
     settled: str | None
     at_edge: bool
+    unnamed: bool = False
 
 
 def begin(session: Session, actor: Actor, sample: Sample, turn: int) -> Reading:
@@ -174,10 +177,13 @@ def unsettled(session: Session, sample: Sample) -> int:
 
 
 def kappa(session: Session, sample: Sample) -> float | None:
-    """Cohen's kappa of the two readers, as `cohens_kappa`; None where one reads, or the two are not both done."""
+    """Cohen's kappa of the two readers, as `cohens_kappa`; None where one reads, or the two are not both done.
+
+    Of counted cells, without those of which a reader saw no answer and gave none.
+    """
     if not sample.two_readers or not _both_done(_readings(session, sample)):
         return None
-    both = [one for one in _both(session, sample) if not one.at_edge]
+    both = [one for one in _both(session, sample) if not one.at_edge and not one.unnamed]
     return cohens_kappa([one.first for one in both], [one.second for one in both])
 
 
@@ -227,6 +233,9 @@ def _both(session: Session, sample: Sample) -> list[Difference]:
     if not _both_done(_readings(session, sample)):
         raise Conflict("the readers are not both done", "Wait until they are")
     first, second, settled = aliased(Answer), aliased(Answer), aliased(Answer)
+    blindly = select(func.count()).where(
+        BlindAnswer.cell_id == Cell.id, BlindAnswer.turn.in_((FIRST, SECOND))
+    )
     query = (
         select(
             Cell.id,
@@ -237,6 +246,7 @@ def _both(session: Session, sample: Sample) -> list[Difference]:
             first.label.label("first"),
             second.label.label("second"),
             settled.label.label("settled"),
+            (Cell.blind & (blindly.scalar_subquery() < 2)).label("unnamed"),
         )
         .join(Field, Field.id == Cell.field_id)
         .where(Cell.sample_id == sample.id, Cell.deleted.is_(False))
@@ -252,6 +262,7 @@ def _both(session: Session, sample: Sample) -> list[Difference]:
             row.second or machine_label(row.machine_class, row.decision),
             row.settled,
             row.at_edge,
+            row.unnamed,
         )
         for row in session.execute(query)
     ]
