@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from leukolens.errors import Conflict, Missing, Refused, Unfit
 from leukolens.server.actor import SERVER
+from leukolens.server.intake import samples
 from leukolens.server.review.labels import label
 from leukolens.server.signing.document import report_of
 from leukolens.server.signing.sign import altered, is_unchanged, obstacles, reopen, sign, version, versions
@@ -224,6 +225,24 @@ class TestOpeningAgain:
             review = report_of(row.document).review
             assert review
             assert (review.version, review.reopened) == (3, ("first", "second"))
+
+    def test_deleting_the_sample_erases_the_reason_and_the_reports_and_leaves_their_hashes(
+        self, named: Any
+    ) -> None:
+        named.sign()
+        with named.writing() as (session, sample):
+            reopen(session, named.reviewer, sample, "Mrs Miller asked")
+        named.sign()
+        with named.writing() as (session, sample):
+            number, hashes = sample.id, on_reports(session)
+            samples.delete(session, named.reviewer, sample, "asked for")
+        with named.database.reading() as session:
+            for row in session.scalars(select(Report).where(Report.sample_id == number)):
+                assert (row.reopened_why, row.document) == (None, {})
+            assert len(hashes) == 2
+            assert on_reports(session) == hashes
+            assert altered(session) == ()
+            assert trail.verify(session, hashes).problems == ()
 
     @pytest.mark.parametrize("why", ["", " \n\t", "x" * 501])
     def test_it_asks_why(self, named: Any, why: str) -> None:

@@ -7,7 +7,7 @@ import secrets
 from typing import Any, Literal
 
 from sqlalchemy import delete as delete_from
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from leukolens.errors import Conflict, Missing, Unfit
@@ -17,7 +17,7 @@ from leukolens.server.intake.listing import Row, listed
 from leukolens.server.jobs import queue
 from leukolens.server.store import trail
 from leukolens.server.store.columns import now
-from leukolens.server.store.tables import Cell, Crop, Identity, Sample
+from leukolens.server.store.tables import Cell, Crop, Identity, Report, Sample
 
 __all__ = [
     "KEEP", "Row", "change", "create", "delete", "find", "find_open", "identifier_of", "identity", "listed",
@@ -165,7 +165,7 @@ def change(
 
 
 def delete(session: Session, actor: Actor, sample: Sample, why: str) -> None:
-    """Erases whose smear it is and its cells' pictures; the trail stays.
+    """Erases whose smear it is, its cells' pictures and its reports; the trail stays.
 
     Its images are removed by the worker once this is certain, where no other sample uses them.
 
@@ -202,6 +202,9 @@ def erase(session: Session, actor: Actor, sample: Sample, why: str) -> None:
         session.delete(known)
     cells = select(Cell.id).where(Cell.sample_id == sample.id)
     session.execute(delete_from(Crop).where(Crop.cell_id.in_(cells)))
+    # Why one was opened again may name the patient; what it was signed as, its trail says without.
+    reports = update(Report).where(Report.sample_id == sample.id)
+    session.execute(reports.values(reopened_why=None, document={}))
     sample.deleted = now()
     queue.cancel(session, sample, "the sample was deleted")
     queue.enqueue(session, "erase", sample_id=sample.id)

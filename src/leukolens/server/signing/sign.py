@@ -167,12 +167,13 @@ def is_unchanged(session: Session, signed: Report) -> bool:
 def altered(session: Session) -> tuple[str, ...]:
     """Every signed version that is not what its entry of the audit trail says was signed, one sentence each.
 
-    One whose entry is gone is `leukolens.server.store.trail.verify`'s to tell of.
+    One whose entry is gone is `leukolens.server.store.trail.verify`'s to tell of; those of a deleted sample are gone.
     """
     signed = (
         select(Report, TrailEntry, Sample.key)
         .join(TrailEntry, TrailEntry.hash == Report.trail_hash)
         .join(Sample, Sample.id == Report.sample_id)
+        .where(Sample.deleted.is_(None))
         .order_by(Report.id)
         .execution_options(yield_per=50)
     )
