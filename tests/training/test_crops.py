@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,13 +100,23 @@ def test_a_changed_image_another_framing_or_another_sample_is_framed_anew(
     assert len(framings) == 11
 
 
-@pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", None], ids=["empty", "header", "cut"])
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        lambda content: b"",
+        lambda content: b"\x93NUMPY",
+        lambda content: content[:-100],
+        lambda content: content[:-32],
+        lambda content: content[:-100] + bytes([content[-100] ^ 1]) + content[-99:],
+    ],
+    ids=["empty", "header", "cut", "without its checksum", "one bit"],
+)
 def test_a_damaged_cache_is_made_again(
-    damage: bytes | None, few: tuple[Sample, ...], framings: list[int], tmp_path: Path
+    damaged: Callable[[bytes], bytes], few: tuple[Sample, ...], framings: list[int], tmp_path: Path
 ) -> None:
     first = framed(few, CLASSES, FRAMING, cache=tmp_path / "cache")
     (file,) = (tmp_path / "cache").iterdir()
-    file.write_bytes(file.read_bytes()[:-100] if damage is None else damage)
+    file.write_bytes(damaged(file.read_bytes()))
     second = framed(few, CLASSES, FRAMING, cache=tmp_path / "cache")
     assert len(framings) == 6
     np.testing.assert_array_equal(second.pixels, first.pixels)

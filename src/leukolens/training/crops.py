@@ -149,20 +149,29 @@ def _cached(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
     try:
         # Copy on write: torch wants arrays that may be written to.
         pixels: NDArray[np.uint8] = np.load(path, mmap_mode="c")
+        with path.open("rb") as stream:
+            stream.seek(-hashlib.sha256().digest_size, os.SEEK_END)
+            kept = stream.read()
     except (OSError, ValueError, EOFError):
         return None
-    return pixels if pixels.shape == shape else None
+    return pixels if pixels.shape == shape and _sum(pixels) == kept else None
 
 
 def _keep(pixels: NDArray[np.uint8], path: Path) -> None:
+    """As an array of numpy's with its sha256 behind it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with beside.open("wb") as stream:
             np.save(stream, pixels)
+            stream.write(_sum(pixels))
         beside.replace(path)
     except OSError:
         beside.unlink(missing_ok=True)
+
+
+def _sum(pixels: NDArray[np.uint8]) -> bytes:
+    return hashlib.sha256(pixels.reshape(-1).data).digest()
 
 
 def deal(crops: Crops, folds: int) -> NDArray[np.int64]:
