@@ -7,7 +7,8 @@ where its likeliest class is a leukocyte and it lies within the limit of what wa
 each of these are accepted at that limit:
 
 * red cells, platelets and empty ground, framed by the boxes drawn on bccd's photographs, TEST's left out, as if a
-  finder had taken them for white cells; where RUN learned platelets as *other*, it was those of pbc alone
+  finder had taken them for white cells; red cells from the fold that RUN held out alone, since it may have learned
+  others; where RUN learned platelets as *other*, it was those of pbc alone
 * pictures of anything else, drawn (noise, gradients, letters, textures with the statistics of photographs): there are
   no natural photographs here. Where no nucleus is found in one, which refuses it, the whole picture is judged all the
   same
@@ -38,6 +39,7 @@ from leukolens.bundle import Bundle, load
 from leukolens.card import Framing
 from leukolens.datasets.base import Sample, data_root
 from leukolens.datasets.bccd import Bccd
+from leukolens.datasets.boxes import Boxed, LabelledBox
 from leukolens.datasets.catalogue import open_dataset
 from leukolens.evaluation import ledger
 from leukolens.imaging.decode import decode
@@ -55,7 +57,7 @@ from leukolens.training.session import split
 ACCEPTED = 0.95
 SAMPLE, SAMPLES = 50, 200
 MOST = 600  # of a kind
-A_FIELD = 4  # red cells, and pieces of ground, taken from one photograph
+RED_CELLS, PLATELETS = 10, 4  # taken from one photograph, at most
 DRAWN = 60  # of each drawing
 
 
@@ -121,37 +123,46 @@ def auroc(known: NDArray[np.float64], strange: NDArray[np.float64]) -> float:
     return float(((below + upto) / 2).mean() / len(known))
 
 
-def from_bccd(framing: Framing, root: Path, rng: np.random.Generator) -> Iterator[tuple[str, NDArray]]:
-    """Crops of red cells, platelets and empty ground that no white cell's box reaches into."""
+def from_bccd(
+    framing: Framing, root: Path, rng: np.random.Generator, held_out: set[str]
+) -> Iterator[tuple[str, NDArray]]:
+    """Crops of red cells of these fields, of platelets and of empty ground that no white cell's box reaches into."""
     dataset = Bccd(root / "bccd")
-    hidden = {sample.path for sample in dataset.samples("test")}
-    known = {sample.path for sample in dataset.samples()} - hidden
     found: dict[str, list[NDArray]] = {"red cells": [], "platelets": [], "empty ground": []}
-    for path in sorted(known):
-        rgb, boxes = decode(path), dataset.boxes(path)
-        slide, (height, width) = slide_of(rgb), rgb.shape[:2]
-        white = [each.box for each in boxes if each.kind == "white_cell"]
-        for kind, name in (("red_cell", "red cells"), ("platelet", "platelets")):
-            own = [each.box for each in boxes if each.kind == kind]
-            for place in rng.permutation(len(own))[:A_FIELD]:
-                crop, square = frame_within(rgb, own[place], framing, slide)
-                if not any(meet(square, box) for box in white):
-                    found[name].append(crop)
+    for sample in dataset.samples("train"):
+        rgb, boxes = decode(sample.path), dataset.boxes(sample.path)
+        height, width = rgb.shape[:2]
+        if sample.field in held_out:
+            found["red cells"] += apart(rgb, boxes, "red_cell", framing, rng.permutation)[:RED_CELLS]
+        found["platelets"] += apart(rgb, boxes, "platelet", framing, rng.permutation)[:PLATELETS]
         for _ in range(100):
             side = int(rng.integers(60, 140))
             x, y = int(rng.integers(0, width - side)), int(rng.integers(0, height - side))
             piece = Box(x, y, x + side, y + side)
-            if not any(meet(piece, each.box) for each in boxes):
+            if not any(piece.meets(each.box) for each in boxes):
                 plain = rgb[piece.y0 : piece.y1, piece.x0 : piece.x1]
                 found["empty ground"].append(whole(plain, framing))
                 break
     yield from ((name, np.stack(crops)[:MOST]) for name, crops in found.items())
 
 
-def meet(first: Box, second: Box) -> bool:
-    """Whether two boxes overlap."""
-    across = first.x0 < second.x1 and second.x0 < first.x1
-    return across and first.y0 < second.y1 and second.y0 < first.y1
+def apart(
+    rgb: NDArray[np.uint8],
+    boxes: tuple[LabelledBox, ...],
+    kind: Boxed,
+    framing: Framing,
+    shuffled: Callable[[int], NDArray[np.int64]],
+) -> list[NDArray]:
+    """Crops around boxes of a kind, those that no white cell's box reaches into."""
+    slide = slide_of(rgb)
+    white = [each.box for each in boxes if each.kind == "white_cell"]
+    own = [each.box for each in boxes if each.kind == kind]
+    crops = []
+    for place in shuffled(len(own)):
+        crop, square = frame_within(rgb, own[place], framing, slide)
+        if not any(square.meets(box) for box in white):
+            crops.append(crop)
+    return crops
 
 
 def whole(rgb: NDArray[np.uint8], framing: Framing) -> NDArray[np.uint8]:
@@ -243,7 +254,9 @@ def left_out(run: Run, root: Path) -> Iterator[tuple[str, list[Sample]]]:
     yield from strange.items()
 
 
-def refusals(model: Model, run: Run, root: Path, known: NDArray, rng: np.random.Generator) -> list[Refused]:
+def refusals(
+    model: Model, run: Run, root: Path, known: NDArray, held_out: Crops, rng: np.random.Generator
+) -> list[Refused]:
     """The first table, printed row by row; ``known`` is how strange known cells are."""
     framing, rows = run.recipe().framing, []
     limit = float(np.quantile(known, ACCEPTED))
@@ -256,7 +269,8 @@ def refusals(model: Model, run: Run, root: Path, known: NDArray, rng: np.random.
     print(
         "What should be refused: cells, accepted at 95 % of known ones, accepted as the bundle decides, AUROC"
     )
-    for kind, pixels in chain(from_bccd(framing, root, rng), drawn(framing, rng), unlearned()):
+    fields = {sample.field for sample in held_out.samples}
+    for kind, pixels in chain(from_bccd(framing, root, rng, fields), drawn(framing, rng), unlearned()):
         said = model.answers(pixels)
         away = model.strangeness(said)
         accepted, decided = float((away <= limit).mean()), float(model.accepts(said).mean())
@@ -274,7 +288,7 @@ def own_samples(
     pixels = middle(held_out, framing)
     for lab in np.unique(labs):
         mine = rng.permutation(np.flatnonzero(labs == lab))
-        few = [held_out.samples[place] for place in mine[:150]]
+        few = [held_out.samples[place] for place in mine if held_out.samples[place].box is None][:150]
         variants = {lab: pixels[mine[:MOST]]}
         for change in (recoded, resized, dimmed):
             variants[f"{lab}, {change.__name__}"] = read_crops(few, framing, change)
@@ -332,7 +346,7 @@ def main() -> None:
         own = white & (labs == lab)
         within[str(lab)] = float((strangeness[own] <= limit).mean())
         print(f"  {lab:26s} {own.sum():5d}  {within[str(lab)]:.3f}  {decided[own].mean():.3f}")
-    refused = refusals(model, run, root, strangeness[white], rng)
+    refused = refusals(model, run, root, strangeness[white], held_out, rng)
     sampled = list(own_samples(model, held_out, recipe.framing, rng))
     figure = None
     if given.unseen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,15 @@ from PIL import Image
 
 from leukolens.card import Framing
 from leukolens.datasets.base import Sample
+from leukolens.datasets.bccd import Bccd
+from leukolens.datasets.boxes import LabelledBox
 from leukolens.datasets.folder import Folder
 from leukolens.datasets.manifest import manifest
 from leukolens.errors import DataError, ImageError, TrainingError
 from leukolens.imaging import framing as framing_module
 from leukolens.imaging.decode import decode
+from leukolens.imaging.framing import Box
+from leukolens.imaging.nucleus import slide_of
 from leukolens.training import crops as crops_module
 from leukolens.training.crops import Crops, deal, framed, samples_of, widened
 
@@ -153,6 +158,40 @@ def test_a_part_is_a_copy(few: tuple[Sample, ...]) -> None:
     assert part.samples == (crops.samples[1],)
     part.pixels[:] = 0
     assert crops.pixels[1].any()
+
+
+def test_what_a_box_marks_is_framed_as_in_a_field(few: tuple[Sample, ...], tmp_path: Path) -> None:
+    box = Box(10, 12, 34, 40)
+    boxed = replace(few[0], box=box)
+    crops = framed((few[0], boxed), CLASSES, FRAMING, cache=tmp_path / "cache")
+    rgb = decode(few[0].path)
+    np.testing.assert_array_equal(
+        crops.pixels[1], framing_module.frame_within(rgb, box, FRAMING, slide_of(rgb))[0]
+    )
+    assert (crops.pixels[0] != crops.pixels[1]).any()
+    moved = framed(
+        (few[0], replace(boxed, box=Box(0, 0, 20, 20))), CLASSES, FRAMING, cache=tmp_path / "cache"
+    )
+    assert (moved.pixels[1] != crops.pixels[1]).any()
+
+
+def test_red_cells_of_a_set_are_learned_where_a_recipe_says_so(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in manifest("bccd"):
+        path = tmp_path / "bccd" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    drawn = tuple(LabelledBox("red_cell", Box(9 * x, 0, 9 * x + 5, 5)) for x in range(3))
+    monkeypatch.setattr(Bccd, "boxes", lambda self, path: drawn)
+    data = {"name": "bccd", "splits": ["train", "test"]}
+    plain = samples_of(tiny_recipe(data=[data]), tmp_path)
+    assert not any(sample.box for sample in plain)
+    more = tiny_recipe(data=[{**data, "red_cells": 2}], classes=[*CLASSES, "other"])
+    red = [sample for sample in samples_of(more, tmp_path) if sample.box]
+    assert {sample.label for sample in red} == {"other"}
+    assert {sample.split for sample in red} == {"train"}
+    assert len(red) == 2 * len(Bccd(tmp_path / "bccd").samples("train"))
 
 
 def test_samples_are_those_of_the_recipes_classes(tiny_recipe: Any, tmp_path: Path) -> None:

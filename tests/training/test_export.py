@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ from leukolens.adaptation.normalisation import unpack as unpack_norms
 from leukolens.adaptation.onnx_convs import convolutions
 from leukolens.bundle import Bundle
 from leukolens.card import Figure, Judgement
+from leukolens.datasets.base import Sample
 from leukolens.errors import TrainingError
 from leukolens.evaluation.calibration import softmax
+from leukolens.imaging.framing import Box
 from leukolens.models.resnet import resnet24
 from leukolens.reading.classifier import Classifier
 from leukolens.reading.engine import Engine
+from leukolens.training import crops as crops_module
 from leukolens.training import export, onnx_graph, session
 from leukolens.training.augment import centre
 from leukolens.training.crops import framed, samples_of
@@ -49,6 +53,30 @@ def inputs(run: Path, crop_cache: Path) -> torch.Tensor:
     recipe = Run(run).recipe()
     crops = framed(samples_of(recipe, run), recipe.classes, recipe.framing, margin=1.5, cache=crop_cache)
     return centre(torch.from_numpy(crops.pixels), 32, 1.5)
+
+
+def test_several_cells_of_one_image_are_told_apart_from_training_to_judging(
+    tiny_recipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = crops_module.open_dataset
+
+    class Boxed:
+        def __init__(self, name: str, root: Path) -> None:
+            self.found = plain(name, root).samples()
+
+        def samples(self, *splits: str) -> list[Sample]:
+            boxes = Box(0, 0, 40, 40), Box(50, 60, 90, 100)
+            return [replace(sample, box=box) for sample in self.found for box in (None, *boxes)]
+
+    monkeypatch.setattr(crops_module, "open_dataset", Boxed)
+    out = tmp_path / "run"
+    session.train(tiny_recipe(schedule={"epochs": 1, "batch": 9}), session.Place(tmp_path, out))
+    bundle = export.export_run(out, tmp_path / "model.leukolens", root=tmp_path)
+    listing = json.loads((out / "samples.json").read_text())
+    names = [row[0] for part in ("teach", "held_out") for row in listing[part]]
+    assert len(names) == len(set(names)) == 72
+    assert sum(name.endswith("#50,60,90,100") for name in names) == 24
+    assert bundle.card.judgement.chosen_on.startswith(f"{len(listing['held_out'])} images")
 
 
 def test_the_file_is_the_bundle(run: Path, exported: Bundle) -> None:

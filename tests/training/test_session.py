@@ -163,3 +163,10 @@ def test_a_recipe_on_some_of_its_sets_has_the_classes_that_these_hold() -> None:
     assert recipe.classes == ["neutrophil", "eosinophil", "lymphocyte", "monocyte"]
     with pytest.raises(RecipeError, match="acevedo"):
         session.restricted(recipes.load("default"), ["acevedo"])
+
+
+def test_a_set_whose_red_cells_are_learned_holds_other() -> None:
+    recipe = session.restricted(recipes.load("robust"), ["bccd", "tecom-300"])
+    assert recipe.classes == ["neutrophil", "eosinophil", "basophil", "lymphocyte", "monocyte", "other"]
+    without = recipes.changed(recipe, data=[{"name": "bccd"}, {"name": "tecom-300"}])
+    assert "other" not in session.restricted(without, ["bccd", "tecom-300"]).classes

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from leukolens.errors import DataError
 from leukolens.imaging.decode import SUFFIXES
+from leukolens.imaging.framing import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,16 @@ class Sample:
     split: str
     group: str
     field: str = ""
+    box: Box | None = None
 
     def __post_init__(self) -> None:
         if not self.field:
             object.__setattr__(self, "field", self.group)
+
+    @property
+    def place(self) -> str:
+        """What goes behind the image's name to name the sample: its box, or nothing."""
+        return f"#{self.box.x0},{self.box.y0},{self.box.x1},{self.box.y1}" if self.box else ""
 
 
 @dataclass(frozen=True, slots=True)

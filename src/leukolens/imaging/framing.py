@@ -40,6 +40,16 @@ class Box:
         """The part of it that lies inside an image of this size."""
         return Box(max(self.x0, 0), max(self.y0, 0), min(self.x1, width), min(self.y1, height))
 
+    def grown(self, times: float) -> Box:
+        """It enlarged about its middle, by a factor."""
+        more_x, more_y = (round((times - 1) / 2 * side) for side in (self.width, self.height))
+        return Box(self.x0 - more_x, self.y0 - more_y, self.x1 + more_x, self.y1 + more_y)
+
+    def meets(self, other: Box) -> bool:
+        """Whether the two share a pixel."""
+        across = self.x0 < other.x1 and other.x0 < self.x1
+        return across and self.y0 < other.y1 and other.y0 < self.y1
+
 
 def frame(rgb: NDArray[np.uint8], framing: Framing) -> tuple[NDArray[np.uint8], Box] | None:
     """The canonical crop of the image's white cell.
@@ -83,13 +93,13 @@ def frame_within(
         box = Box(0, 0, rgb.shape[1], rgb.shape[0])
         return _cut(rgb, box, framing, slide), box
     height, width = rgb.shape[:2]
-    around = _grown(found, SURROUNDINGS).within(width, height)
+    around = found.grown(SURROUNDINGS).within(width, height)
     scale = min(1.0, SEARCH_SIDE / max(around.width, around.height))
     size = max(1, round(around.width * scale)), max(1, round(around.height * scale))
     piece = rgb[around.y0 : around.y1, around.x0 : around.x1]
     small = np.asarray(cv2.resize(piece, size, interpolation=cv2.INTER_AREA), np.uint8)
     outside = np.ones(small.shape[:2], np.bool_)
-    inner = _grown(found, LEEWAY)
+    inner = found.grown(LEEWAY)
     x0, x1 = (round((x - around.x0) * scale) for x in (inner.x0, inner.x1))
     y0, y1 = (round((y - around.y0) * scale) for y in (inner.y0, inner.y1))
     outside[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)] = False
@@ -104,12 +114,6 @@ def frame_within(
         nucleus = replace(nucleus, x=nucleus.x + around.x0, y=nucleus.y + around.y0)
     box = square(nucleus, framing.context)
     return _cut(rgb, box, framing, slide), box
-
-
-def _grown(box: Box, times: float) -> Box:
-    """The box enlarged about its middle, by a factor."""
-    more_x, more_y = (round((times - 1) / 2 * side) for side in (box.width, box.height))
-    return Box(box.x0 - more_x, box.y0 - more_y, box.x1 + more_x, box.y1 + more_y)
 
 
 def square(nucleus: Nucleus, context: float) -> Box:

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from leukolens.card import Framing
 from leukolens.datasets.base import Sample
 from leukolens.datasets.catalogue import open_dataset
+from leukolens.datasets.red_cells import red_cells_beside
 from leukolens.errors import TrainingError
 from leukolens.imaging.decode import decode
-from leukolens.imaging.framing import frame
-from leukolens.training.recipe import Recipe
+from leukolens.imaging.framing import frame, frame_within
+from leukolens.imaging.nucleus import slide_of
+from leukolens.training.recipe import Data, Recipe
 
 Progress = Callable[[int, int], None]
 CACHE_VERSION = 1
@@ -62,7 +64,7 @@ def samples_of(recipe: Recipe, root: Path) -> tuple[Sample, ...]:
     chosen = [
         sample
         for data in recipe.data
-        for sample in open_dataset(data.name, root).samples(*data.splits)
+        for sample in _samples_of(data, root)
         if sample.label in recipe.classes and sample.split not in NEVER_LEARNED
     ]
     barren = [key for key in recipe.classes if not any(sample.label == key for sample in chosen)]
@@ -71,6 +73,12 @@ def samples_of(recipe: Recipe, root: Path) -> tuple[Sample, ...]:
             f"no sample of {', '.join(barren)} in the recipe's data", "Add data, or drop the class"
         )
     return tuple(chosen)
+
+
+def _samples_of(data: Data, root: Path) -> tuple[Sample, ...]:
+    dataset = open_dataset(data.name, root)
+    samples = dataset.samples(*data.splits)
+    return (*samples, *red_cells_beside(dataset, samples, data.red_cells)) if data.red_cells else samples
 
 
 def framed(
@@ -125,7 +133,8 @@ def _frame_all(samples: tuple[Sample, ...], framing: Framing, progress: Progress
     pixels = np.zeros((len(samples), framing.size, framing.size, 3), dtype=np.uint8)
 
     def fill(index: int) -> None:
-        found = frame(decode(samples[index].path), framing)
+        rgb, box = decode(samples[index].path), samples[index].box
+        found = frame_within(rgb, box, framing, slide_of(rgb)) if box else frame(rgb, framing)
         if found:
             pixels[index] = found[0]
             pixels[index, 0, 0, 0] = max(1, pixels[index, 0, 0, 0])
@@ -140,7 +149,8 @@ def _fingerprint(samples: tuple[Sample, ...], framing: Framing) -> str:
     digest = hashlib.sha256(f"{CACHE_VERSION} {framing.model_dump_json()}".encode())
     for sample in samples:
         status = sample.path.stat()
-        digest.update(f"{sample.path} {status.st_size} {status.st_mtime_ns}\n".encode())
+        place = f" {sample.box}" if sample.box else ""
+        digest.update(f"{sample.path} {status.st_size} {status.st_mtime_ns}{place}\n".encode())
     return digest.hexdigest()[:32]
 
 

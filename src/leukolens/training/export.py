@@ -168,7 +168,7 @@ def export_run(
         groups = len({sample.group for sample in held_out.samples})
         fold = f"fold {recipe.validation.fold} of {recipe.validation.folds}"
         chosen_on = f"{len(held_out)} images of {groups} groups held out of training ({fold})"
-        names = [sample.path.as_posix() for sample in held_out.samples]
+        names = [sample.path.as_posix() + sample.place for sample in held_out.samples]
         away = None if known is None else known.distance(features_of(network, held_out.pixels, recipe))
         found = judge(recipe, [HeldOut(held_out, checked.logits, network, away)], names, chosen_on)
         judged, confusion = found.judgement, found.confusion

@@ -114,9 +114,8 @@ def pool(recipe: Recipe, place: Place) -> CrossFit:
         f"network that never saw its group ({recipe.validation.folds}-fold cross-fitting, epoch {epoch})"
     )
     held_out = [_held_out(fold_recipe(recipe, fold), run, epoch, crops) for fold, run in enumerate(runs)]
-    return CrossFit(
-        epoch, judge(recipe, held_out, [_name(sample.path, place.root) for sample in samples], chosen_on)
-    )
+    names = [_name(sample.path, place.root) + sample.place for sample in samples]
+    return CrossFit(epoch, judge(recipe, held_out, names, chosen_on))
 
 
 def _held_out(recipe: Recipe, run: Run, epoch: int, crops: Crops) -> HeldOut:

@@ -44,6 +44,9 @@ class Data(Section):
 
     name: str = Field(description="a name that `leukolens data list` knows, or a folder of class folders")
     splits: list[str] = Field(default=[], description="the splits to use; all of them where empty")
+    red_cells: int = Field(
+        0, ge=0, description="so many of the red cells boxed in each image are learned as *other*"
+    )
 
 
 class Augment(Section):

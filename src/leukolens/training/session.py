@@ -10,6 +10,7 @@ import numpy as np
 
 from leukolens.datasets.catalogue import dataset_class
 from leukolens.errors import RecipeError, TrainingError
+from leukolens.taxonomy import OTHER
 from leukolens.training.checkpoint import write_atomically
 from leukolens.training.crops import Crops, Progress, deal, framed, samples_of
 from leukolens.training.loop import Trainer, Watch
@@ -45,10 +46,12 @@ def restricted(recipe: Recipe, sets: list[str]) -> Recipe:
     unknown = [name for name in sets if name not in {data.name for data in recipe.data}]
     if unknown:
         raise RecipeError(f"the recipe does not learn from {', '.join(unknown)}", "Name sets of its `data`")
-    held = {key for name in sets for key in dataset_class(name).classes}
+    kept = [data for data in recipe.data if data.name in sets]
+    held = {key for data in kept for key in dataset_class(data.name).classes}
+    held |= {OTHER for data in kept if data.red_cells}
     return changed(
         recipe,
-        data=[data.model_dump() for data in recipe.data if data.name in sets],
+        data=[data.model_dump() for data in kept],
         classes=[key for key in recipe.classes if key in held],
     )
 
@@ -113,7 +116,10 @@ def _listing(teach: Crops, held_out: Crops, crops: Crops, root: Path) -> str:
     parts = {"teach": teach.samples, "held_out": held_out.samples, "no_cell": crops.missing}
     document = {
         part: [
-            [_relative(sample.path, root), sample.label, sample.lab, sample.split, sample.group, sample.field]
+            [
+                _relative(sample.path, root) + sample.place,
+                *(sample.label, sample.lab, sample.split, sample.group, sample.field),
+            ]
             for sample in samples
         ]
         for part, samples in parts.items()
