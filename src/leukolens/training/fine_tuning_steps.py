@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +15,8 @@ from leukolens.adaptation.replay import Replay
 from leukolens.models.resnet import ResNet
 from leukolens.training.augment import augmented, to_input
 from leukolens.training.precision import processor_has_bfloat16
-from leukolens.training.recipe import Augment
+from leukolens.training.recipe import Augment, Optimiser
+from leukolens.training.schedule import rate as rate_at
 
 VIEWS = Augment.model_validate(
     {
@@ -48,11 +48,11 @@ class Settings:
         absent: Largest share of a label that goes to classes without a cell at hand, as the parent would give it.
     """
 
-    steps: int = 40
-    batch: int = 32
+    steps: int = 80
+    batch: int = 16
     replayed: int = 64
-    rate: float = 1e-4
-    pull: float = 10.0
+    rate: float = 3e-4
+    pull: float = 100.0
     smoothing: float = 0.05
     absent: float = 0.05
 
@@ -87,8 +87,9 @@ def train_on(
     optimiser = torch.optim.AdamW(parameters, lr=settings.rate, betas=(0.9, 0.99), weight_decay=0)
     pixels, side = torch.from_numpy(crops), crops.shape[1]
     softens, network.smooth = network.smooth, False  # its views are resampled already
+    course = Optimiser.model_validate({"rate": settings.rate, "warmup": 0.1, "cosine": True})
     for step in range(settings.steps):
-        rate = settings.rate * _share(step, settings.steps)
+        rate = rate_at(course, step, settings.steps)
         for group in optimiser.param_groups:
             group["lr"] = rate
         chosen = torch.from_numpy(_even(truth, settings.batch, rng))
@@ -144,8 +145,3 @@ def _even(truth: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDA
     """Places (count,) of cells, drawn so that every class comes as often."""
     weight = 1 / np.bincount(truth)[truth]
     return rng.choice(len(truth), count, p=weight / weight.sum())
-
-
-def _share(step: int, steps: int) -> float:
-    rise = max(1, steps // 10)
-    return min(1.0, (step + 1) / rise) * 0.5 * (1 + math.cos(math.pi * step / steps))
