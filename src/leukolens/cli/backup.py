@@ -53,8 +53,8 @@ def restore(
 ) -> None:
     """Puts a backup into a new folder and an empty database, and checks the audit trail."""
     from leukolens.errors import ServerError
-    from leukolens.server.store.backup import restore as read
     from leukolens.server.store.files import Files
+    from leukolens.server.store.restore import restore as read
 
     files = Files(folder)
     with opened(folder, database) as found, _bar(file.name) as progress:

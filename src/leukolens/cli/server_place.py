@@ -40,7 +40,7 @@ def there(folder: Path, database: str | None) -> Iterator[Database]:
     from sqlalchemy.exc import DBAPIError
 
     from leukolens.errors import ServerError
-    from leukolens.server.store.migrate import first_line, revision
+    from leukolens.server.store.revisions import first_line, revision
 
     with opened(folder, database) as found:
         file = found.engine.url.database

@@ -17,9 +17,10 @@ from sqlalchemy import text
 from leukolens.errors import ServerError
 from leukolens.server.actor import Actor
 from leukolens.server.store import rows, trail
-from leukolens.server.store.backup import backup, restore
+from leukolens.server.store.backup import backup
 from leukolens.server.store.database import Database
 from leukolens.server.store.files import Files
+from leukolens.server.store.restore import restore
 from leukolens.server.store.tables import Cell, Field, Sample, User
 
 MakeDatabase = Callable[[str], Database]

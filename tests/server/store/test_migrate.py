@@ -20,9 +20,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 
 from leukolens.errors import ServerError
-from leukolens.server.store import migrate as module
+from leukolens.server.store import revisions as module
 from leukolens.server.store.database import Database
-from leukolens.server.store.migrate import is_known, migrate, newest, revision
+from leukolens.server.store.migrate import migrate
+from leukolens.server.store.revisions import is_known, newest, revision
 from leukolens.server.store.tables import Base, User
 
 MakeDatabase = Callable[[str], Database]

@@ -15,10 +15,11 @@ import pytest
 from sqlalchemy import text, update
 
 from leukolens.errors import ServerError
-from leukolens.server.store import migrate, rows
-from leukolens.server.store.backup import backup, restore
+from leukolens.server.store import revisions, rows
+from leukolens.server.store.backup import backup
 from leukolens.server.store.database import Database
 from leukolens.server.store.files import Files
+from leukolens.server.store.restore import restore
 from leukolens.server.store.tables import TrailEntry
 
 MakeDatabase = Callable[[str], Database]
@@ -225,13 +226,13 @@ class TestReading:
 def test_an_older_versions_backup_is_upgraded(
     made: Path, empty: MakeDatabase, other_files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps, before = tmp_path / "migrations", migrate.newest()
-    shutil.copytree(migrate.STEPS, steps, ignore=shutil.ignore_patterns("__pycache__"))
+    steps, before = tmp_path / "migrations", revisions.newest()
+    shutil.copytree(revisions.STEPS, steps, ignore=shutil.ignore_patterns("__pycache__"))
     (steps / "versions" / "later.py").write_text(
         f"import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = 'later', '{before}'\n"
         "def upgrade():\n    op.add_column('users', sa.Column('pager', sa.String(20)))\n"
     )
-    monkeypatch.setattr(migrate, "STEPS", steps)
+    monkeypatch.setattr(revisions, "STEPS", steps)
     target = empty("sqlite")
     restore(made, target, other_files)
     with target.reading() as session:

@@ -1,4 +1,4 @@
-"""Everything that a server remembers into one file, and back: between SQLite and PostgreSQL, either way."""
+"""Everything that a server remembers into one file, of SQLite as of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import DBAPIError
 
 from leukolens import __version__
-from leukolens.errors import ServerError, Unfit
-from leukolens.server.store import archive, migrate, rows, trail
+from leukolens.errors import ServerError
+from leukolens.server.store import archive, rows, trail
 from leukolens.server.store.columns import now
 from leukolens.server.store.database import Database
 from leukolens.server.store.files import CHUNK, KINDS, Files, Kind
-from leukolens.server.store.known import on_reports
+from leukolens.server.store.revisions import first_line
+from leukolens.server.store.revisions import revision as revision_of
 
 Progress = Callable[[int, int], None]
 """Told how many files are done, and of how many."""
@@ -45,25 +46,6 @@ class Backup:
     trail_hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What was restored.
-
-    Attributes:
-        made: When the backup was, ISO 8601.
-        rows: Of all tables.
-        files: Images and bundles that were in the backup.
-        lost: Those that are named by a row, and are not there: ``images/...``.
-        trail: What checking the audit trail found.
-    """
-
-    made: str
-    rows: int
-    files: int
-    lost: tuple[str, ...]
-    trail: trail.Verified
-
-
 class _ChangedMeanwhileError(Exception):
     """A file that was to be packed went, because its row did."""
 
@@ -88,7 +70,7 @@ def backup(database: Database, files: Files | None, path: Path, progress: Progre
             continue
         except DBAPIError as error:
             raise ServerError(
-                f"the database cannot be read ({migrate.first_line(error)})", "Check that it can be reached"
+                f"the database cannot be read ({first_line(error)})", "Check that it can be reached"
             ) from error
         return Backup(
             path,
@@ -101,55 +83,11 @@ def backup(database: Database, files: Files | None, path: Path, progress: Progre
     raise AssertionError("the last attempt takes what there is")
 
 
-def restore(path: Path, database: Database, files: Files, progress: Progress | None = None) -> Restored:
-    """Puts a backup into an empty database and its files beside it; all of it, or nothing.
-
-    What the audit trail says afterwards is told, not judged: a trail that was broken when the backup was made
-    must not keep anyone from the rest.
-
-    Args:
-        path: The backup's file.
-        database: A new one, or one with tables and no rows.
-        files: Where its images and bundles go.
-        progress: Told of every file.
-
-    Raises:
-        ServerError: Where the backup is damaged or of a later version, or the database not empty.
-    """
-    new: list[archive.File] = []
-    try:
-        with archive.reading(path) as (source, manifest):
-            _prepare(database, files.folder, manifest)
-            for done, part in enumerate(manifest.files, 1):
-                if not files.has(part.sha256, part.kind):
-                    new.append(part)
-                _put(source, files, part)
-                if progress:
-                    progress(done, len(manifest.files))
-            with database.writing() as session:
-                named = _insert(session.connection(), source, manifest)
-    except BaseException as error:
-        for part in new:
-            files.remove(part.sha256, part.kind)
-        if isinstance(error, DBAPIError):
-            raise ServerError(
-                f"the rows of {path} do not fit into the database ({migrate.first_line(error)})",
-                "Take another backup, or restore it into SQLite",
-            ) from error
-        raise
-    migrate.migrate(database, files.folder)
-    lost = tuple(f"{kind}/{sha256}" for kind, sha256 in named if not files.has(sha256, kind))
-    with database.reading() as session:
-        known = (*on_reports(session), ("the backup's manifest", manifest.trail_hash))
-        found = trail.verify(session, known)
-    return Restored(manifest.made, archive.total(manifest.tables), len(manifest.files), lost, found)
-
-
 def _write(
     database: Database, files: Files | None, writer: archive.Writer, progress: Progress | None, *, last: bool
 ) -> archive.Manifest:
     with _one_moment(database) as connection:
-        revision = migrate.revision(connection)
+        revision = revision_of(connection)
         if revision is None:
             raise ServerError(
                 "the database has no tables of Leukolens",
@@ -157,7 +95,7 @@ def _write(
             )
         found = rows.tables(connection)
         parts = tuple(_rows(connection, table, writer) for table in found)
-        named = _named(connection, found) if files else []
+        named = named_files(connection, found) if files else []
         trail_hash = _newest(connection, found)
     packed: list[archive.File] = []
     lost: list[tuple[Kind, str]] = []
@@ -172,7 +110,7 @@ def _write(
             progress(done, len(named))
     if lost and not last:
         with _one_moment(database) as connection:
-            if not set(lost) <= set(_named(connection, rows.tables(connection))):
+            if not set(lost) <= set(named_files(connection, rows.tables(connection))):
                 raise _ChangedMeanwhileError
     manifest = archive.Manifest(
         leukolens=__version__,
@@ -219,54 +157,7 @@ def _pack(files: Files, kind: Kind, sha256: str, writer: archive.Writer) -> int 
             stream.write(chunk)
 
 
-def _prepare(database: Database, folder: Path, manifest: archive.Manifest) -> None:
-    if not migrate.is_known(manifest.revision):
-        raise ServerError(
-            f"the backup is of a later version of Leukolens (its tables are {manifest.revision})",
-            f"Install Leukolens {manifest.leukolens} or later",
-        )
-    with database.engine.connect() as connection:
-        there = migrate.revision(connection)
-        if there not in (None, manifest.revision) or not rows.empty(connection, rows.tables(connection)):
-            raise ServerError(
-                "the database is not empty, and a backup goes into an empty one only",
-                "Name another --folder or --database, or move this one away",
-            )
-    migrate.migrate(database, folder, manifest.revision)
-
-
-def _put(source: archive.Source, files: Files, part: archive.File) -> None:
-    with source.open(part.member) as stream:
-        try:
-            kept = files.put(cast(BinaryIO, stream), part.bytes, part.kind)
-        except Unfit as error:
-            raise archive.DamagedError(f"{part.member} is longer than what was written") from error
-    if kept.sha256 != part.sha256:
-        files.remove(kept.sha256, part.kind)
-        raise archive.DamagedError(f"{part.member} is not what was written")
-
-
-def _insert(
-    connection: Connection, source: archive.Source, manifest: archive.Manifest
-) -> list[tuple[Kind, str]]:
-    found = rows.tables(connection)
-    if {table.name for table in found} != {part.table for part in manifest.tables}:
-        raise archive.DamagedError("its tables are not those of its version")
-    if not rows.empty(connection, found):
-        raise ServerError("the database was written to meanwhile", "Stop the server that uses it")
-    by_name = {part.table: part for part in manifest.tables}
-    for table in found:
-        part = by_name[table.name]
-        try:
-            count = rows.read(connection, table, archive.checked_lines(source, part))
-        except (ValueError, TypeError) as error:
-            raise archive.DamagedError(str(error)) from error
-        if count != part.rows:
-            raise archive.DamagedError(f"rows of {table.name} are missing")
-    return _named(connection, found)
-
-
-def _named(connection: Connection, found: list[Table]) -> list[tuple[Kind, str]]:
+def named_files(connection: Connection, found: list[Table]) -> list[tuple[Kind, str]]:
     """The files that rows name; an image of deleted samples alone is erased, and its row says that it was there."""
     by_name = {table.name: table for table in found}
     fields, samples = by_name["fields"], by_name["samples"]

@@ -11,17 +11,16 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from leukolens.errors import ServerError
+from leukolens.server.store.backup import backup
 from leukolens.server.store.columns import now
 from leukolens.server.store.database import Database
 from leukolens.server.store.files import OURS_ALONE, sync_folder
+from leukolens.server.store.revisions import first_line, is_known, newest, revision, scripts
 
-STEPS = Path(__file__).with_name("migrations")
 POSTGRESQL_LOCK = 0x1E0C1
 
 
@@ -58,28 +57,6 @@ def migrate(database: Database, folder: Path, to: str | None = None) -> None:
         ) from error
 
 
-def revision(connection: Connection) -> str | None:
-    """The database's own; None where it has none."""
-    return MigrationContext.configure(connection).get_current_revision()
-
-
-def newest() -> str:
-    """The revision of this version of Leukolens."""
-    head = _scripts().get_current_head()
-    assert head is not None
-    return head
-
-
-def is_known(wanted: str) -> bool:
-    """Whether this version has a step of that name."""
-    return wanted in {step.revision for step in _scripts().walk_revisions()}
-
-
-def first_line(error: DBAPIError) -> str:
-    """What a database says of an error, without the rows that it may quote below that."""
-    return (str(error.orig).strip().splitlines() or [type(error).__name__])[0]
-
-
 def _refuse(connection: Connection, there: str | None) -> None:
     if there is None and inspect(connection).get_table_names():
         raise ServerError(
@@ -94,13 +71,9 @@ def _refuse(connection: Connection, there: str | None) -> None:
         )
 
 
-def _scripts() -> ScriptDirectory:
-    return ScriptDirectory(str(STEPS))
-
-
 def _config(connection: Connection) -> Config:
     config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(STEPS).replace("%", "%%"))
+    config.set_main_option("script_location", scripts().dir.replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     return config
 
@@ -137,8 +110,6 @@ def _copy(database: Database, folder: Path, there: str) -> None:
         if database.engine.dialect.name == "sqlite":
             _copy_sqlite(database, copies / f"{stem}.sqlite")
         else:
-            from leukolens.server.store.backup import backup
-
             backup(database, None, copies / f"{stem}.leukolens-backup")
     except (OSError, sqlite3.Error) as error:
         raise ServerError(
