@@ -72,6 +72,22 @@ def flaws_of() -> Callable[[Any], list[str]]:
 
 
 @pytest.fixture(scope="session")
+def drags() -> Callable[[Any, str, str], None]:
+    """Drags a cell's tile onto a class, once it stands still: what loads above it may have moved it."""
+
+    def drag(page: Any, cell: str, label: str) -> None:
+        tile, give = page.locator(f"#{cell}"), page.locator(f".give[data-label={label}]")
+        tile.hover(position={"x": 40, "y": 40})
+        page.mouse.down()
+        tile.hover(position={"x": 60, "y": 50}, force=True)
+        end = give.bounding_box()
+        page.mouse.move(end["x"] + 30, end["y"] + 10, steps=5)
+        page.mouse.up()
+
+    return drag
+
+
+@pytest.fixture(scope="session")
 def draws() -> Callable[[Any], None]:
     """Draws a missed cell on the field that a page shows, and waits for the page that comes of it."""
 

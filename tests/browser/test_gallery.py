@@ -71,18 +71,12 @@ def test_undo_takes_it_back_and_redo_does_it_again(gallery: Any) -> None:
     gallery.wait_for_selector(f".group[data-label={group}] #{cell}")
 
 
-def test_chosen_cells_are_dragged_onto_a_class(gallery: Any) -> None:
+def test_chosen_cells_are_dragged_onto_a_class(gallery: Any, drags: Callable[[Any, str, str], None]) -> None:
     group = first_group(gallery)
     two = [str(tiles(gallery, group).nth(at).get_attribute("id")) for at in (0, 1)]
     gallery.locator(f"#{two[0]}").click()
     gallery.locator(f"#{two[1]}").click(modifiers=["Control"])
-    start = gallery.locator(f"#{two[1]}").bounding_box()
-    end = gallery.locator(".give[data-label=blast]").bounding_box()
-    gallery.mouse.move(start["x"] + 40, start["y"] + 40)
-    gallery.mouse.down()
-    gallery.mouse.move(start["x"] + 60, start["y"] + 50, steps=3)
-    gallery.mouse.move(end["x"] + 30, end["y"] + 10, steps=5)
-    gallery.mouse.up()
+    drags(gallery, two[1], "blast")
     assert [group_of(gallery, cell) for cell in two] == ["blast", "blast"]
     gallery.wait_for_selector("#differential >> text=Blasts present")  # the differential follows
     gallery.keyboard.press("u")

@@ -238,7 +238,9 @@ def _confirms_the_rest(page: Any) -> None:
 
 
 @pytest.fixture(scope="package")
-def first(lab: Lab, smear: Smear, draws: Callable[[Any], None]) -> Told:
+def first(
+    lab: Lab, smear: Smear, draws: Callable[[Any], None], drags: Callable[[Any, str, str], None]
+) -> Told:
     """Rosa's reading: one cell by key, one by drag, one done and undone, one drawn, and the rest confirmed."""
     page = _begins(lab, "rosa", smear.address)
     _unveils(page)
@@ -247,7 +249,8 @@ def first(lab: Lab, smear: Smear, draws: Callable[[Any], None]) -> Told:
     smear.chosen = group.locator(".tile:not(.edge)").evaluate_all("tiles => tiles.slice(0, 3).map(t => t.id)")
     keyed, dragged, undone = smear.chosen
     _names(page, keyed, "myelocyte")
-    _drag(page, dragged, "blast")
+    drags(page, dragged, "blast")
+    page.wait_for_selector(f".group[data-label=blast] #{dragged}:not(.waits)")
     _names(page, undone, "smudge")
     page.keyboard.press("u")
     page.wait_for_selector(f".group[data-label={group.get_attribute('data-label')}] #{undone}")
@@ -264,18 +267,6 @@ def first(lab: Lab, smear: Smear, draws: Callable[[Any], None]) -> Told:
     said = Told.of(lab.at("rosa", f"{smear.address}/gallery", ".tile[tabindex='0']"))
     lab.presses("rosa", "form[action$='/turns/end'] button")
     return said
-
-
-def _drag(page: Any, cell: str, label: str) -> None:
-    page.locator(f"#{cell}").scroll_into_view_if_needed()
-    start = page.locator(f"#{cell}").bounding_box()
-    end = page.locator(f".give[data-label={label}]").bounding_box()
-    page.mouse.move(start["x"] + 40, start["y"] + 40)
-    page.mouse.down()
-    page.mouse.move(start["x"] + 60, start["y"] + 50, steps=3)
-    page.mouse.move(end["x"] + 30, end["y"] + 10, steps=5)
-    page.mouse.up()
-    page.wait_for_selector(f".group[data-label={label}] #{cell}:not(.waits)")
 
 
 @dataclass(frozen=True)
