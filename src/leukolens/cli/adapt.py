@@ -40,7 +40,7 @@ def adapt(
         bool,
         typer.Option(
             "--fine-tune",
-            help="Let all layers learn, not the last alone; takes a minute and the `train` extra.",
+            help="Let all layers learn, not the last alone; takes minutes and the `train` extra.",
         ),
     ] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Decides every random draw.")] = 0,
