@@ -38,7 +38,7 @@ def test_red_cells_apart_from_white_ones_are_other_and_stay_with_their_photograp
     photograph: tuple[Bccd, Sample],
 ) -> None:
     dataset, sample = photograph
-    found = list(red_cells_beside(dataset, [sample]))
+    found = list(red_cells_beside(dataset, [sample], 4))
     assert [red.box for red in found] == [FAR, FARTHER]
     for red in found:
         assert (red.path, red.lab, red.split, red.group, red.field) == (
@@ -55,4 +55,4 @@ def test_a_photograph_gives_so_many_at_most(photograph: tuple[Bccd, Sample]) -> 
 def test_a_set_without_boxes_is_named(tmp_path: Path) -> None:
     (tmp_path / "monocyte").mkdir()
     with pytest.raises(DataError, match="has no boxes of red cells"):
-        list(red_cells_beside(Folder(tmp_path), []))
+        list(red_cells_beside(Folder(tmp_path), [], 1))

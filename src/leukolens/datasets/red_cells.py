@@ -15,9 +15,7 @@ REACH = 2.0
 """How much wider than a red cell's box what is framed around it may be."""
 
 
-def red_cells_beside(
-    dataset: CellDataset, samples: Iterable[Sample], most: int | None = None
-) -> Iterator[Sample]:
+def red_cells_beside(dataset: CellDataset, samples: Iterable[Sample], most: int) -> Iterator[Sample]:
     """Red cells beside the white cells of these samples, as if a finder had taken them for white ones.
 
     Args:

@@ -64,7 +64,7 @@ def samples_of(recipe: Recipe, root: Path) -> tuple[Sample, ...]:
     chosen = [
         sample
         for data in recipe.data
-        for sample in _samples_of(data, root)
+        for sample in _in_set(data, root)
         if sample.label in recipe.classes and sample.split not in NEVER_LEARNED
     ]
     barren = [key for key in recipe.classes if not any(sample.label == key for sample in chosen)]
@@ -75,7 +75,7 @@ def samples_of(recipe: Recipe, root: Path) -> tuple[Sample, ...]:
     return tuple(chosen)
 
 
-def _samples_of(data: Data, root: Path) -> tuple[Sample, ...]:
+def _in_set(data: Data, root: Path) -> tuple[Sample, ...]:
     dataset = open_dataset(data.name, root)
     samples = dataset.samples(*data.splits)
     return (*samples, *red_cells_beside(dataset, samples, data.red_cells)) if data.red_cells else samples
@@ -149,8 +149,7 @@ def _fingerprint(samples: tuple[Sample, ...], framing: Framing) -> str:
     digest = hashlib.sha256(f"{CACHE_VERSION} {framing.model_dump_json()}".encode())
     for sample in samples:
         status = sample.path.stat()
-        place = f" {sample.box}" if sample.box else ""
-        digest.update(f"{sample.path} {status.st_size} {status.st_mtime_ns}{place}\n".encode())
+        digest.update(f"{sample.path}{sample.place} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]
 
 
