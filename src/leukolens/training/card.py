@@ -70,7 +70,7 @@ def learned_from(recipe: Recipe, teach: Crops, root: Path) -> list[LearnedFrom]:
                 licence=publication.licence if publication else "the user's own",
                 permissive=publication.permissive if publication else False,
                 splits=sorted(Counter(sample.split for sample in own)),
-                images=len(own),
+                images=len({sample.path for sample in own}),
                 groups=len(groups),
                 groups_sha256=hashlib.sha256("".join(f"{group}\n" for group in groups).encode()).hexdigest(),
                 left_out="the photographs of blood-cells TEST and others of the same fields"
