@@ -171,6 +171,7 @@ def smear(lab: Lab, fields: list[Path], children_of: Callable[[int, str], list[i
     page.set_input_files("#files", [str(path) for path in fields[1:]])
     page.wait_for_selector(f"#progress progress[max='{len(fields)}']")
     lab.house.end()
+    os.kill(reading, signal.SIGCONT)  # and it finds its server gone, and ends
     read = page.locator("#progress progress").get_attribute("value")
     lab.house.start()
     page.wait_for_selector("#progress a.primary")
