@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from leukolens.imaging.decode import LARGEST_PIXELS
+
 MIB = 2**20
 
 
@@ -26,7 +28,7 @@ class Limits:
     unpacked_bytes: int = 4096 * MIB
     files: int = 2000
     image_bytes: int = 256 * MIB
-    image_pixels: int = 120_000_000
+    image_pixels: int = LARGEST_PIXELS
     reading_bytes: int = 6144 * MIB
     reading_seconds: float = 120.0
 
