@@ -76,7 +76,7 @@ def test_several_cells_of_one_image_are_told_apart_from_training_to_judging(
     names = [row[0] for part in ("teach", "held_out") for row in listing[part]]
     assert len(names) == len(set(names)) == 72
     assert sum(name.endswith("#50,60,90,100") for name in names) == 24
-    assert bundle.card.judgement.chosen_on.startswith(f"{len(listing['held_out'])} images")
+    assert bundle.card.judgement.chosen_on.startswith(f"{len(listing['held_out'])} cells in ")
     assert (
         bundle.card.learned_from[0].images == len(listing["teach"]) / 3
     )  # an image is one, however many of its cells

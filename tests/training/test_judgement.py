@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,18 @@ from leukolens.datasets.base import Sample
 from leukolens.differential.confusion import confusion_of
 from leukolens.errors import TrainingError
 from leukolens.evaluation.predictions import Predictions
+from leukolens.imaging.framing import Box
 from leukolens.training.augment import centre, to_input
 from leukolens.training.crops import Crops
-from leukolens.training.judgement import HeldOut, as_read, confusion, judge, read_judgement, write_judgement
+from leukolens.training.judgement import (
+    HeldOut,
+    as_read,
+    confusion,
+    held_out_words,
+    judge,
+    read_judgement,
+    write_judgement,
+)
 
 CLASSES = ["neutrophil", "lymphocyte"]
 
@@ -146,3 +156,11 @@ def test_what_is_no_judgement_is_refused(content: str | None, tmp_path: Path) ->
         path.write_text(content)
     with pytest.raises(TrainingError, match="is no judgement"):
         read_judgement(path)
+
+
+def test_several_cells_of_an_image_are_told_from_images_in_words() -> None:
+    whole = Sample(Path("a.png"), "neutrophil", "here", "train", "a", "a")
+    other = replace(whole, path=Path("b.png"), group="b")
+    cut = replace(whole, label="other", box=Box(0, 0, 9, 9))
+    assert held_out_words([whole, other]) == "2 images of 2 groups"
+    assert held_out_words([whole, other, cut]) == "3 cells in 2 images of 2 groups"

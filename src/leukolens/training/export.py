@@ -22,7 +22,7 @@ from leukolens.training.card import card_of
 from leukolens.training.checkpoint import AVERAGE, NETWORK
 from leukolens.training.crops import Crops, framed, samples_of
 from leukolens.training.familiarity import familiarity_of, features_of
-from leukolens.training.judgement import HeldOut, judge, read_judgement
+from leukolens.training.judgement import HeldOut, held_out_words, judge, read_judgement
 from leukolens.training.loop import build
 from leukolens.training.normalisation import normalisation_of
 from leukolens.training.onnx_graph import graph_of
@@ -165,9 +165,8 @@ def export_run(
     checked = compare(network, Engine(bundle.unpack(bundle.pack(card, graph), str(out))), inputs)
     known = familiarity_of(network, teach, recipe)
     if judged is None:
-        groups = len({sample.group for sample in held_out.samples})
         fold = f"fold {recipe.validation.fold} of {recipe.validation.folds}"
-        chosen_on = f"{len(held_out)} images of {groups} groups held out of training ({fold})"
+        chosen_on = f"{held_out_words(held_out.samples)} held out of training ({fold})"
         names = [sample.path.as_posix() + sample.place for sample in held_out.samples]
         away = None if known is None else known.distance(features_of(network, held_out.pixels, recipe))
         found = judge(recipe, [HeldOut(held_out, checked.logits, network, away)], names, chosen_on)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from leukolens.bundle import SUFFIX, load
 from leukolens.card import Judgement
+from leukolens.datasets.base import Sample
 from leukolens.differential.confusion import Confusion, confusion_of
 from leukolens.errors import TrainingError
 from leukolens.evaluation.calibration import accept_threshold, fit_temperature, softmax
@@ -124,6 +125,13 @@ def judge(recipe: Recipe, parts: Sequence[HeldOut], names: Sequence[str], chosen
     labs = tuple(sorted({sample.lab for sample in samples}))
     counts = confusion(predictions, judgement, chosen_on, labs, distances)
     return Judged(judgement, counts, predictions)
+
+
+def held_out_words(samples: Sequence[Sample]) -> str:
+    """How many images and groups samples come from, and how many cells they are where an image has several."""
+    images, groups = len({sample.path for sample in samples}), len({sample.group for sample in samples})
+    cells = "" if images == len(samples) else f"{len(samples)} cells in "
+    return f"{cells}{images} images of {groups} groups"
 
 
 def distances_of(parts: Sequence[HeldOut]) -> NDArray[np.float64] | None:

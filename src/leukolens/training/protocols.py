@@ -16,7 +16,7 @@ from leukolens.training.checkpoint import write_atomically
 from leukolens.training.crops import Crops, Progress, framed, samples_of
 from leukolens.training.export import trained
 from leukolens.training.familiarity import familiarity_of, features_of
-from leukolens.training.judgement import HeldOut, Judged, judge, write_judgement
+from leukolens.training.judgement import HeldOut, Judged, held_out_words, judge, write_judgement
 from leukolens.training.loop import Watch
 from leukolens.training.recipe import Recipe, changed
 from leukolens.training.run import Epoch, Run
@@ -110,8 +110,8 @@ def pool(recipe: Recipe, place: Place) -> CrossFit:
     epoch = best_epoch([run.epochs() for run in runs], [len(part) for part in parts])
     samples = [sample for part in parts for sample in part.samples]
     chosen_on = (
-        f"{len(samples)} images of {len({sample.group for sample in samples})} groups, each answered by a "
-        f"network that never saw its group ({recipe.validation.folds}-fold cross-fitting, epoch {epoch})"
+        f"{held_out_words(samples)}, each answered by a network that never saw its group "
+        f"({recipe.validation.folds}-fold cross-fitting, epoch {epoch})"
     )
     held_out = [_held_out(fold_recipe(recipe, fold), run, epoch, crops) for fold, run in enumerate(runs)]
     names = [_name(sample.path, place.root) + sample.place for sample in samples]
