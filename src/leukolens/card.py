@@ -31,10 +31,10 @@ class Judgement(_Part):
     temperature: float = Field(1.0, gt=0, description="logits are divided by it before the softmax")
     accept_above: float = Field(0.0, ge=0, le=1, description="probability from which a cell is accepted")
     accepted_accuracy: float | None = Field(
-        None, description="accuracy above the threshold, on validation groups"
+        None, description="accuracy of accepted cells, on validation groups"
     )
     accepted_share: float | None = Field(
-        None, description="share of cells above the threshold, on validation groups"
+        None, description="share of cells named leukocytes that are accepted, on validation groups"
     )
     chosen_on: str = Field("", description="the groups that temperature and threshold were chosen on")
     sides: int = Field(

@@ -225,3 +225,17 @@ def test_images_without_a_cell_lower_the_coverage(given):
     rows = [[0.9, 0.1, 0, 0]] * 30 + [[float("nan")] * 4] * 10
     chosen = accept_threshold(given(rows, [0] * 40))
     assert (chosen.accuracy, chosen.coverage) == (1.0, 0.75)
+
+
+def test_what_is_named_no_leukocyte_pays_for_no_wrong_leukocyte(given):
+    white = _ladder(given, [True] * 38 + [False] * 12)
+    rows = np.column_stack([white.probabilities, np.zeros(50)])
+    other = np.tile([0, 0, 0, 0.02, 0.98], (200, 1))
+    both = type(white)(
+        (*white.classes, "other"),
+        tuple(f"{number}" for number in range(250)),
+        tuple(f"group {number}" for number in range(250)),
+        np.concatenate([white.truth, np.full(200, 4)]),
+        np.concatenate([rows, other]),
+    )
+    assert accept_threshold(both) == accept_threshold(white)

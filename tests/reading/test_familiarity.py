@@ -15,6 +15,11 @@ from leukolens.reading.familiarity import Familiarity, from_bytes, learned
 
 LABELS = ["neutrophil"] * 60 + ["monocyte"] * 40
 LABS = ["here"] * 100
+EVIDENCE = {
+    "weight": np.zeros((2, 5), np.float32),
+    "bias": np.zeros(2, np.float32),
+    "level": np.ones(2, np.float32),
+}
 
 
 def cells(seed: int = 0, width: int = 5) -> NDArray[np.float32]:
@@ -131,12 +136,20 @@ def repacked(**changes: NDArray[np.generic]) -> bytes:
         repacked(roots=np.zeros((2, 14), np.float32)),
         repacked(centres=np.array([[object()] * 5] * 2)),
         repacked(kinds=np.array([], np.str_)),
+        repacked(bias=np.zeros(2, np.float32)),
+        repacked(**EVIDENCE | {"weight": np.zeros((2, 4), np.float32)}),
+        repacked(**EVIDENCE | {"bias": np.zeros((2, 1), np.float32)}),
+        repacked(**EVIDENCE | {"level": np.full(2, np.inf, np.float32)}),
     ],
 )
 def test_a_damaged_one_is_refused(content: bytes) -> None:
     with pytest.raises(BundleError, match=r"familiarity\.npz") as caught:
         from_bytes(content)
     assert "\n" not in str(caught.value)
+
+
+def test_what_the_damaged_ones_were_made_from_is_whole() -> None:
+    assert from_bytes(repacked(**EVIDENCE)).evidence is not None
 
 
 def test_one_that_would_swell_is_refused(monkeypatch: pytest.MonkeyPatch, familiar: Familiarity) -> None:

@@ -110,6 +110,17 @@ def test_it_is_counted_as_the_answers_are_read(tiny_recipe: Any) -> None:
         assert row[-1] == pytest.approx(sum(unsure), abs=1e-4)
 
 
+def test_what_is_named_no_leukocyte_is_not_among_the_accepted(tiny_recipe: Any) -> None:
+    part = held_out(made_up(200))
+    judged = judge(tiny_recipe(classes=["neutrophil", "other"]), [part], names_of(part.crops), "made up")
+    judgement, found = judged.judgement, judged.predictions
+    named = found.probabilities.argmax(axis=1) == 0
+    sure = named & (found.confidence >= judgement.accept_above)
+    assert 0 < sure.sum() < named.sum() < 200
+    assert judgement.accepted_share == pytest.approx(sure.sum() / named.sum())
+    assert judgement.accepted_accuracy == pytest.approx(found.correct[sure].mean())
+
+
 def test_each_part_is_looked_at_by_its_own_network(tiny_recipe: Any) -> None:
     crops = made_up(120)
     first, second = crops.take(np.arange(60)), crops.take(np.arange(60, 120))

@@ -126,8 +126,8 @@ def adapt(
             raise LeukolensError(worse(decides), "Keep the bundle as it is, check the labels, or add cells")
         verdict = decides.verdict
     own = teacher.learn(all_of(local), replay, rng)
-    features = model_of(own, reader, local).features
-    familiarity, judgement = made_familiar(parent, judgement, local, features, outer, folder.lab)
+    model = model_of(own, reader, local)
+    familiarity, judgement = made_familiar(parent, judgement, local, model, replay, outer, folder.lab)
     counts = np.bincount(local.truth, minlength=len(classes))
     cells = {key: int(count) for key, count in zip(classes, counts, strict=True) if count}
     before_it, after_it, difference = figures_of(decides)
@@ -147,7 +147,7 @@ def adapt(
     )
     carried = parent.replay
     if replay is not None and own.classifier is not None:
-        carried = replay_of(moved(replay, local.features, features))
+        carried = replay_of(moved(replay, local.features, model.features))
     norms = own.normalisation or parent.normalisation
     quick = parent.quick if own.classifier is None else None
     parts = Parts(own.head, parent.detector, familiarity, carried, norms, quick, parent.vectors)

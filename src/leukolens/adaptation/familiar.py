@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from leukolens.adaptation.judged import FEWEST_CELLS
 from leukolens.adaptation.local import Local
-from leukolens.adaptation.motion import returned
-from leukolens.adaptation.outer import Outer
+from leukolens.adaptation.motion import moved, returned
+from leukolens.adaptation.outer import Model, Outer
+from leukolens.adaptation.replay import Replay
 from leukolens.bundle import Bundle
 from leukolens.card import Judgement
+from leukolens.reading.evidence import evidence_of
 from leukolens.reading.familiarity import Familiarity, from_bytes
 
 USUAL, UNLIKE = 0.95, 0.99
@@ -20,7 +25,8 @@ def made_familiar(
     parent: Bundle,
     judgement: Judgement,
     local: Local,
-    features: NDArray[np.float32],
+    model: Model,
+    replay: Replay | None,
     outer: Outer | None,
     lab: str,
 ) -> tuple[bytes | None, Judgement]:
@@ -34,31 +40,50 @@ def made_familiar(
         parent: Whose familiarity is extended; None where it has none.
         judgement: Of the new bundle.
         local: The labelled cells.
-        features: (n, d), what the new bundle's last layer sees of them.
+        model: The new bundle's network.
+        replay: What the parent carries.
         outer: How they were dealt into folds; the limits stay without, and under twenty cells.
         lab: Key of the laboratory.
     """
     if parent.familiarity is None:
         return None, judgement
-    known = from_bytes(parent.familiarity)
-    labels = [sample.label for sample in local.samples]
-    extended = returned(known, local.features, features).extended(features, labels, lab)
+    known, classes = from_bytes(parent.familiarity), parent.card.classes
+
+    def extended(model: Model, taught: NDArray[np.bool_]) -> Familiarity:
+        return _extended(known, local, model, taught, replay, classes, lab)
+
+    whole = extended(model, np.ones(len(local), np.bool_)).to_bytes()
     if outer is None or len(local) < FEWEST_CELLS or judgement.usual_within is None:
-        return extended.to_bytes(), judgement
-    away = _away(known, local, labels, outer, lab)
+        return whole, judgement
+    away = np.zeros(len(local))
+    for fold, other in enumerate(outer.models):
+        own = outer.fold == fold
+        away[own] = extended(other, ~own).distance(other.features[own])
     usual, unlike = np.quantile(away, [USUAL, UNLIKE])
     wider = {"usual_within": max(judgement.usual_within, float(usual))}
     if judgement.unlike_beyond is not None:
         wider["unlike_beyond"] = max(judgement.unlike_beyond, float(unlike), wider["usual_within"])
-    return extended.to_bytes(), judgement.model_copy(update=wider)
+    return whole, judgement.model_copy(update=wider)
 
 
-def _away(known: Familiarity, local: Local, labels: list[str], outer: Outer, lab: str) -> NDArray[np.float64]:
-    """Distance (n,) of each cell to what is known with the other folds' cells added, as its network sees them."""
-    away = np.zeros(len(local))
-    for fold, model in enumerate(outer.models):
-        own = outer.fold == fold
-        taught = [label for label, kept in zip(labels, own, strict=True) if not kept]
-        seen = returned(known, local.features, model.features)
-        away[own] = seen.extended(model.features[~own], taught, lab).distance(model.features[own])
-    return away
+def _extended(
+    known: Familiarity,
+    local: Local,
+    model: Model,
+    taught: NDArray[np.bool_],
+    replay: Replay | None,
+    classes: Sequence[str],
+    lab: str,
+) -> Familiarity:
+    """What is known with the taught cells added, as a network sees them, by the evidence that its head gives."""
+    features, truth = model.features[taught], local.truth[taught]
+    labels = [classes[each] for each in truth]
+    grown = returned(known, local.features, model.features).extended(features, labels, lab)
+    if known.evidence is None:
+        return grown
+    if replay is not None:
+        features = np.concatenate([features, moved(replay, local.features, model.features).features])
+        labels += [classes[each] for each in replay.truth]
+    head = model.head
+    evidence = evidence_of(head.weight, head.bias, classes, features, labels)
+    return replace(grown, evidence=evidence or known.evidence)

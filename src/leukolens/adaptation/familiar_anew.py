@@ -57,4 +57,7 @@ def _only(known: Familiarity, features: NDArray[np.float32], lab: str) -> Famili
     """One kind of these cells, in the axes of what is known."""
     own = known.extended(features, [KIND] * len(features), lab)
     place = own.kinds.index(f"{lab}/{KIND}")
-    return Familiarity(own.mean, own.axes, own.centres[[place]], own.roots[[place]], (own.kinds[place],))
+    said = None if own.evidence is None else own.evidence.levelled(features)
+    return Familiarity(
+        own.mean, own.axes, own.centres[[place]], own.roots[[place]], (own.kinds[place],), said
+    )

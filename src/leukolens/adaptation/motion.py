@@ -7,6 +7,8 @@ where they are takes others' along.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,9 +47,7 @@ def returned(known: Familiarity, before: NDArray[np.float32], after: NDArray[np.
     # The new mean lies where the new axes give what the old ones and the map give.
     wanted = old_mean @ old_axes + middle @ slope - shift
     mean = old_mean + np.linalg.lstsq(axes.T, wanted - old_mean @ axes, rcond=None)[0]
-    return Familiarity(
-        mean.astype(np.float32), axes.astype(np.float32), known.centres, known.roots, known.kinds
-    )
+    return replace(known, mean=mean.astype(np.float32), axes=axes.astype(np.float32))
 
 
 def _map(

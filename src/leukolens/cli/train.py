@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="A shipped recipe (default, robust, permissive, original, detector) or a TOML file.")
+        str,
+        typer.Argument(
+            help="A shipped recipe (default, robust, permissive, original, detector) or a TOML file."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Folder of the run.")],
     data: Annotated[

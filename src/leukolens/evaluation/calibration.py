@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from leukolens.errors import DataError
 from leukolens.evaluation.predictions import Predictions
+from leukolens.taxonomy import cell_class
 
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0
 BINS = 15
@@ -200,13 +201,17 @@ def accept_threshold(
     one must not pay for three wrong photographs, nor many easy photographs for one with a hundred copies.
     The accepted images must come from at least ``fewest_groups`` groups. The threshold is a confidence
     that occurred, so nothing less sure than what was tested is ever accepted. It is an estimate on
-    these groups, no promise for another laboratory.
+    these groups, no promise for another laboratory. Images that are named no leukocyte don't count:
+    they are never accepted, and easy ones would pay for wrong leukocytes.
 
     Args:
         predictions: Calibrated, of groups that neither network nor temperature learned from where possible.
         accuracy: The share that has to be right.
         fewest_groups: Groups below which no threshold is believed.
     """
+    leukocyte = np.array([cell_class(key).leukocyte for key in predictions.classes])
+    named = leukocyte[np.nan_to_num(predictions.probabilities).argmax(axis=1)] | ~predictions.found
+    predictions = predictions.only(named)
     curve = coverage_curve(predictions)
     # A share such as 19 / 20 summed in steps may miss .95 by a rounding error.
     target = accuracy - 1e-12

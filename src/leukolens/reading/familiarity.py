@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from leukolens.errors import BundleError
+from leukolens.reading.evidence import Evidence
 
 DIMENSIONS = 48
 SHRINKAGE = 0.5
@@ -18,6 +19,7 @@ FEW_SHRINKAGE = 0.8  # a laboratory adds some twenty cells of a class, fewer tha
 FEWEST_CELLS = 8
 LARGEST_BYTES = 16 * 2**20
 _MEMBERS = ("mean", "axes", "centres", "roots", "kinds")
+_EVIDENCE = ("weight", "bias", "level")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +38,7 @@ class Familiarity:
         centres: (m, k), each kind's mean.
         roots: (m, k, k), lower triangular; a kind's precision is its root times the root's transpose.
         kinds: What each is, ``laboratory/class``.
+        evidence: For leukocytes, which the distance takes along; None where a bundle is from before it did.
     """
 
     mean: NDArray[np.float32]
@@ -43,6 +46,7 @@ class Familiarity:
     centres: NDArray[np.float32]
     roots: NDArray[np.float32]
     kinds: tuple[str, ...]
+    evidence: Evidence | None = None
 
     def distances(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Mahalanobis distance (n, m) of features (n, d) to every kind.
@@ -63,8 +67,14 @@ class Familiarity:
         return np.asarray(np.sqrt((turned**2).sum(axis=2)))
 
     def distance(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Distance (n,) of features (n, d) to the nearest kind; about the root of k for a learned cell."""
-        return np.asarray(self.distances(features).min(axis=1, initial=np.inf))
+        """Distance (n,) of features (n, d) to what was learned; about the root of k for a learned cell.
+
+        That to the nearest kind, or the evidence that is missing, whichever is more.
+        """
+        nearest = self.distances(features).min(axis=1, initial=np.inf)
+        return np.asarray(
+            nearest if self.evidence is None else np.maximum(nearest, self.evidence.missing(features))
+        )
 
     def extended(
         self,
@@ -87,18 +97,17 @@ class Familiarity:
         kept = [place for place, kind in enumerate(self.kinds) if kind not in found]
         centres = [self.centres[place] for place in kept] + [centre for centre, _ in found.values()]
         roots = [self.roots[place] for place in kept] + [root for _, root in found.values()]
-        return Familiarity(
-            self.mean,
-            self.axes,
-            np.array(centres, np.float32),
-            np.array(roots, np.float32),
-            (*(self.kinds[place] for place in kept), *found),
+        return replace(
+            self,
+            centres=np.array(centres, np.float32),
+            roots=np.array(roots, np.float32),
+            kinds=(*(self.kinds[place] for place in kept), *found),
         )
 
     def to_bytes(self) -> bytes:
         """An npz of float32 arrays, nothing pickled, of roots the lower triangles; equal ones give equal bytes."""
         rows, columns = np.tril_indices(self.axes.shape[1])
-        buffer = BytesIO()
+        buffer, said = BytesIO(), self.evidence
         np.savez(
             buffer,
             mean=self.mean.astype(np.float32),
@@ -106,6 +115,7 @@ class Familiarity:
             centres=self.centres.astype(np.float32),
             roots=self.roots[:, rows, columns].astype(np.float32),
             kinds=np.array(self.kinds, dtype=np.str_),
+            **({} if said is None else {name: getattr(said, name) for name in _EVIDENCE}),
         )
         return buffer.getvalue()
 
@@ -122,17 +132,24 @@ def from_bytes(content: bytes) -> Familiarity:
                 raise ValueError("too large")
         with np.load(BytesIO(content), allow_pickle=False) as parts:
             mean, axes, centres, packed, kinds = (parts[name] for name in _MEMBERS)
+            said = [parts[name] for name in _EVIDENCE] if set(_EVIDENCE) & set(parts) else []
         features, size = axes.shape
-        shapes = (features,), (features, size), (len(kinds), size), (len(kinds), size * (size + 1) // 2)
-        for part, shape in zip((mean, axes, centres, packed), shapes, strict=True):
-            if part.shape != shape or part.dtype != np.float32 or not np.isfinite(part).all():
-                raise ValueError(f"{part.dtype} {part.shape} is not finite float32 {shape}")
+        _must_fit(mean, (features,))
+        _must_fit(axes, (features, size))
+        _must_fit(centres, (len(kinds), size))
+        _must_fit(packed, (len(kinds), size * (size + 1) // 2))
+        if said:
+            _must_fit(said[0], (len(said[1]), features))
+            _must_fit(said[1], (len(said[1]),))
+            _must_fit(said[2], (2,))
         if kinds.dtype.kind != "U" or not len(kinds):
             raise ValueError("no kinds")
         roots = np.zeros((len(kinds), size, size), np.float32)
         rows, columns = np.tril_indices(size)
         roots[:, rows, columns] = packed
-        return Familiarity(mean, axes, centres, roots, tuple(kinds.tolist()))
+        return Familiarity(
+            mean, axes, centres, roots, tuple(kinds.tolist()), Evidence(*said) if said else None
+        )
     # A damaged archive raises whatever its decompressor or numpy's header parser does.
     except Exception as error:
         what = (str(error).strip() or type(error).__name__).splitlines()[0][:80]
@@ -140,6 +157,11 @@ def from_bytes(content: bytes) -> Familiarity:
             f"the bundle is damaged: its familiarity.npz cannot be used ({what})",
             "Export it or fetch it again",
         ) from error
+
+
+def _must_fit(part: NDArray[np.float32], shape: tuple[int, ...]) -> None:
+    if part.shape != shape or part.dtype != np.float32 or not np.isfinite(part).all():
+        raise ValueError(f"{part.dtype} {part.shape} is not finite float32 {shape}")
 
 
 def learned(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from leukolens.card import Judgement
 from leukolens.models.resnet import ResNet
 from leukolens.reading.batch_check import FEWEST_CELLS
+from leukolens.reading.evidence import evidence_of
 from leukolens.reading.familiarity import Familiarity, learned
 from leukolens.training.augment import centre
 from leukolens.training.crops import Crops
@@ -52,10 +54,15 @@ def familiarity_of(network: ResNet, teach: Crops, recipe: Recipe) -> Familiarity
     chosen = np.sort(np.concatenate([rng.permutation(own)[:MOST_OF_A_KIND] for own in members]))
     samples = [teach.samples[place] for place in chosen]
     features = features_of(network, teach.pixels[chosen], recipe)
+    labels = [sample.label for sample in samples]
     try:
-        return learned(features, [sample.label for sample in samples], [sample.lab for sample in samples])
+        found = learned(features, labels, [sample.lab for sample in samples])
     except ValueError:
         return None
+    weight, bias = (
+        part.detach().float().numpy() for part in (network.classifier.weight, network.classifier.bias)
+    )
+    return replace(found, evidence=evidence_of(weight, bias, recipe.classes, features, labels))
 
 
 def with_limits(

@@ -110,16 +110,17 @@ def judge(recipe: Recipe, parts: Sequence[HeldOut], names: Sequence[str], chosen
             )
         }
     )
-    sure = predictions.confidence >= judgement.accept_above
+    leukocyte = np.array([cell_class(key).leukocyte for key in recipe.classes])
+    named = leukocyte[predictions.probabilities.argmax(axis=1)]  # whatever else it is, it is not accepted
+    sure = named & (predictions.confidence >= judgement.accept_above)
     distances = distances_of(parts)
     if distances is not None:
-        white = np.array([cell_class(key).leukocyte for key in recipe.classes])[truth]
-        judgement = with_limits(judgement, distances, white, [sample.lab for sample in samples])
+        judgement = with_limits(judgement, distances, leukocyte[truth], [sample.lab for sample in samples])
         sure &= distances <= (judgement.usual_within or np.inf)
     judgement = judgement.model_copy(
         update={
             "accepted_accuracy": float(predictions.correct[sure].mean()) if sure.any() else None,
-            "accepted_share": float(sure.mean()),
+            "accepted_share": float(sure[named].mean()) if named.any() else None,
         }
     )
     labs = tuple(sorted({sample.lab for sample in samples}))
