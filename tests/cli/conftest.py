@@ -13,6 +13,8 @@ import pytest
 
 from leukolens.bundle import Bundle, pack
 
+CELLS = ["neutrophil"] * 4 + ["lymphocyte"] * 2 + ["monocyte"]
+
 
 @pytest.fixture(scope="session")
 def squares() -> ModuleType:
@@ -42,3 +44,13 @@ def square_reader(
     reader = squares.SquareReader(make_bundle())
     monkeypatch.setattr("leukolens.cli.read.open_reader", lambda *given: reader)
     return reader
+
+
+@pytest.fixture
+def smear(squares: ModuleType, tmp_path: Path) -> Path:
+    """Three fields: 12 neutrophils of which one is unsure, 6 lymphocytes, 3 monocytes, one cell at an edge."""
+    folder = tmp_path / "smear"
+    folder.mkdir()
+    for number in range(3):
+        squares.draw(folder / f"{number}.png", CELLS, seed=number, unsure=number == 1, at_edge=number == 2)
+    return folder

@@ -1,27 +1,43 @@
-"""A made-up smear that has one of everything, for the tests of what is written about it."""
+"""Made-up smears, one of which has one of everything, for the tests of what is written about them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from leukolens.differential.confusion import Confusion
+from leukolens.differential.counts import (
+    ClassCount,
+    Concentration,
+    Differential,
+    Flag,
+    Share,
+    Tally,
+    WhiteCount,
+)
 from leukolens.differential.flags import flags
 from leukolens.differential.percentages import differential
 from leukolens.differential.ranges import load_ranges
 from leukolens.imaging.framing import Box
 from leukolens.reading.cell import Cell, Decision, FieldReading
+from leukolens.report.fhir import document
 from leukolens.report.sample import Origin, Review, SampleReport, tally
-from leukolens.taxonomy import CLASS_KEYS
+from leukolens.taxonomy import CLASS_KEYS, CLASSES
 
 SIZE = (320, 240)
+LEUKOCYTE_KEYS = [kind.key for kind in CLASSES if kind.leukocyte]
+COUNTS = dict(zip(LEUKOCYTE_KEYS, (120, 8, 1, 40, 29, 2), strict=True))
+MARK = "Jane-Doe-1962"
+"""Stands in every path of the counted smear."""
 
 
 def made_cell(
@@ -71,6 +87,20 @@ def made_report(fields: tuple[FieldReading, ...], *, name: str, bare: bool = Fal
         differential=found,
         flags=flags(found, load_ranges().for_person(None, None)),
         origin=Origin("9.9.9", "tiny", "0123456789abcdef" * 4, "engine 1", (("age", "44 years"),)),
+    )
+
+
+def made_row(key: str, count: int) -> ClassCount:
+    """A class's row with every figure there is, all of them different."""
+    percent = 100 * count / sum(COUNTS.values())
+    share = Share(percent, percent / 2, percent + (100 - percent) / 7)
+    return ClassCount(
+        key,
+        count,
+        share,
+        Share(percent * 0.9, percent / 3, percent + (100 - percent) / 5),
+        Concentration(*(8.0 * p / 100 for p in (share.percent, share.low, share.high))),
+        321,
     )
 
 
@@ -150,6 +180,66 @@ def hostile_smear(smear: SampleReport) -> SampleReport:
         flags=tuple(replace(flag, key=evil, message=evil, unit=evil) for flag in smear.flags),
         origin=Origin(evil, evil, evil, evil, ((evil, evil),)),
     )
+
+
+@pytest.fixture(scope="session")
+def counted_smear() -> SampleReport:
+    """Two hundred cells: every figure and flag is written out here, and its two fields hold none of them."""
+    fields = (
+        FieldReading(Path(MARK) / f"{MARK}.1.png", "ok", None, "a" * 64, 640, 480),
+        FieldReading(Path(MARK) / f"{MARK}.2.png", "failed", f"{MARK}.2.png is empty", "b" * 64, 0, 0),
+    )
+    counted = Differential(
+        Tally(COUNTS, unsure=7, at_edge=5, not_leukocyte=3, nucleated_red_cells=4),
+        tuple(made_row(key, count) for key, count in COUNTS.items()),
+        Share(100 * 7 / 207, 1.25, 6.5),
+        2.0,
+        WhiteCount(8.16, 8.0),
+        "three groups of one lab",
+        ("Fewer than 400 cells were counted.",),
+    )
+    raised = (
+        Flag("monocytosis", "Monocytes are above their range: review.", "absolute", 1.16, "10^9/L", 0.2, 1.0),
+        Flag("relative_lymphopenia", "Lymphocytes are few: review.", "relative", 20.0, "%", 22.5, 45.0),
+        Flag(
+            "immature_granulocytes",
+            "Immature granulocytes are there: review.",
+            "relative",
+            1.0,
+            "%",
+            None,
+            None,
+        ),
+    )
+    origin = Origin(
+        "0.1.0", "tiny", "d" * 64, "onnxruntime 1.27.0", (("ranges", f"/home/{MARK}/ranges.toml"),)
+    )
+    return SampleReport("S-1", fields, counted, raised, origin)
+
+
+@pytest.fixture(scope="session")
+def fhir_documents(counted_smear: SampleReport) -> dict[str, dict[str, Any]]:
+    """The counted smear as it is, with all that can be told, without a leukocyte, and without anything at all."""
+    drawn = datetime(2026, 3, 1, 8, 30, tzinfo=timezone(timedelta(hours=1)))
+    empty = Differential(
+        Tally(dict.fromkeys(LEUKOCYTE_KEYS, 0)),
+        tuple(
+            ClassCount(key, 0, Share(math.nan, 0, 100), None, Concentration(math.nan, 0, 8), 0)
+            for key in LEUKOCYTE_KEYS
+        ),
+        None,
+        None,
+        WhiteCount(8.0, 8.0),
+        "",
+        (),
+    )
+    nothing = SampleReport("", (), replace(empty, classes=(), white_count=None), (), counted_smear.origin)
+    return {
+        "full": document(counted_smear),
+        "told": document(counted_smear, subject="Patient/7", effective=drawn, issued=drawn, names=True),
+        "empty": document(replace(counted_smear, differential=empty, flags=())),
+        "nothing": document(nothing),
+    }
 
 
 @pytest.fixture(scope="session")
