@@ -3,7 +3,8 @@
 Run with `python benchmarks/training.py [--steps N] [--json]`; no images are needed. Both sides train ResNet-24 by the
 recipe `robust` on the same drawn crops of 168 pixels, shown at 112: ours changes a batch at a time on the device, the
 other is what one would write oneself, a `Dataset` whose `__getitem__` changes one image by the very same functions,
-with a worker process for each processor. They take long turns: workers fill their queue in the other's.
+with a worker process for each processor. It takes the same step after that; a third side takes the step that torch
+takes by itself: float32, in torch's own order of memory. They take long turns: workers fill their queue in the others'.
 """
 
 from __future__ import annotations
@@ -56,12 +57,15 @@ def in_batches(crops: Tensor, truth: Tensor, own: recipe.Recipe) -> Iterator[Pai
 
 
 class Side:
-    """A network that learns from pairs."""
+    """A network that learns from pairs, by Leukolens' step or by torch's own."""
 
-    def __init__(self, pairs: Iterator[Pair], own: recipe.Recipe, network: nn.Module) -> None:
-        self.pairs, self.network = pairs, network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def __init__(
+        self, pairs: Iterator[Pair], own: recipe.Recipe, network: nn.Module, *, plain: bool = False
+    ) -> None:
+        self.order = torch.contiguous_format if plain else torch.channels_last
+        self.pairs, self.network = pairs, network.to(memory_format=self.order)  # type: ignore[call-overload]
         self.optimiser = schedule.optimiser(self.network, own.optimiser)
-        self.short = "bf16" in str(fabric_precision(own.precision, "cpu"))
+        self.short = not plain and "bf16" in str(fabric_precision(own.precision, "cpu"))
         self.seconds = 0.0
         self.images = 0
 
@@ -71,7 +75,7 @@ class Side:
         for _ in range(count):
             views, truth = next(self.pairs)
             with torch.autocast("cpu", torch.bfloat16, enabled=self.short):
-                logits = self.network(views.contiguous(memory_format=torch.channels_last))
+                logits = self.network(views.contiguous(memory_format=self.order))
             loss = F.cross_entropy(logits.float(), truth)
             self.optimiser.zero_grad()
             loss.backward()
@@ -94,22 +98,32 @@ def main() -> None:
     crops = torch.from_numpy(rng.integers(0, 256, (CROPS, side, side, 3), np.uint8))
     truth = torch.from_numpy(rng.integers(0, classes, CROPS))
     torch.set_num_threads(processors())
-    loader = DataLoader(OneByOne(crops, truth, own), batch_size=own.schedule.batch, num_workers=processors())
-    ours = Side(in_batches(crops, truth, own), own, resnet24(classes, size=own.framing.size))
-    theirs = Side(iter(loader), own, resnet24(classes, size=own.framing.size))
-    for warmed in (ours, theirs):
+
+    def loaded() -> Iterator[Pair]:
+        rows = OneByOne(crops, truth, own)
+        return iter(DataLoader(rows, batch_size=own.schedule.batch, num_workers=processors()))
+
+    def network() -> nn.Module:
+        return resnet24(classes, size=own.framing.size)
+
+    sides = {
+        "images_a_second": Side(in_batches(crops, truth, own), own, network()),
+        "data_loader": Side(loaded(), own, network()),
+        "data_loader_and_torchs_step": Side(loaded(), own, network(), plain=True),
+    }
+    for warmed in sides.values():
         warmed.steps(3)
         warmed.seconds, warmed.images = 0.0, 0
     for _ in range(0, asked.steps, TURN):
-        ours.steps(TURN)
-        theirs.steps(TURN)
-    rates = [side.images / side.seconds for side in (ours, theirs)]
+        for each in sides.values():
+            each.steps(TURN)
+    rates = {name: round(each.images / each.seconds, 1) for name, each in sides.items()}
+    first, *others = rates.values()
     measured = {
         "recipe": own.name,
         "processors": processors(),
-        "images_a_second": round(rates[0], 1),
-        "data_loader_images_a_second": round(rates[1], 1),
-        "ratio": round(rates[0] / rates[1], 2),
+        **rates,
+        "ratios": [round(first / other, 2) for other in others],
     }
     print(json.dumps(measured, indent=2) if asked.json else measured)
 
