@@ -45,7 +45,7 @@ test-all: $(DEV)  ## every test, the slow ones too, and the server's on PostgreS
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 	$(MAKE) test-postgresql
 
-test-postgresql: $(DEV)  ## the server's tests on a PostgreSQL that they start themselves
+test-postgresql: $(DEV)  ## those of the server's tests that choose a database, on a PostgreSQL of their own
 	LEUKOLENS_TEST_DATABASE=postgresql $(ONE_THREAD) $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) \
 		--dist loadfile tests/server tests/browser/day
 

@@ -28,6 +28,20 @@ if KIND not in KINDS:
     raise pytest.UsageError(f"LEUKOLENS_TEST_DATABASE is {KIND!r}, and neither {' nor '.join(KINDS)}")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL leaves out what no choice of a database changes: it asks none, or runs on both kinds anyway."""
+    if KIND != "postgresql":
+        return
+    chosen = [item for item in items if _runs_on_the_kind_asked_for(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+def _runs_on_the_kind_asked_for(item: pytest.Item) -> bool:
+    given = getattr(getattr(item, "callspec", None), "params", {})
+    return "kind" in getattr(item, "fixturenames", ()) and "kind" not in given
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real data sets; the test is skipped, with the reason, where there is none."""

@@ -101,11 +101,11 @@ class TestCrops:
 
 
 class TestFieldImages:
-    @pytest.mark.parametrize(("kind", "media_type"), [("PNG", "png"), ("JPEG", "jpeg"), ("WEBP", "webp")])
+    @pytest.mark.parametrize(("written", "media_type"), [("PNG", "png"), ("JPEG", "jpeg"), ("WEBP", "webp")])
     def test_one_that_browsers_show_is_served_as_it_was_sent(
-        self, visit: Any, shelf: Any, picture: Any, kind: str, media_type: str
+        self, visit: Any, shelf: Any, picture: Any, written: str, media_type: str
     ) -> None:
-        content = picture(kind, seed=5)
+        content = picture(written, seed=5)
         shelf.field(KEY, content, "ok")
         answer = visit.get(f"/samples/{KEY}/fields/3/image")
         assert answer.content == content
@@ -114,11 +114,11 @@ class TestFieldImages:
         assert answer.headers["cache-control"].startswith("private")
         assert keeps_its_type(answer)
 
-    @pytest.mark.parametrize("kind", ["TIFF", "BMP", "GIF"])
+    @pytest.mark.parametrize("written", ["TIFF", "BMP", "GIF"])
     def test_another_kind_is_served_as_the_view_that_is_made_of_it(
-        self, visit: Any, shelf: Any, picture: Any, made: Made, kind: str
+        self, visit: Any, shelf: Any, picture: Any, made: Made, written: str
     ) -> None:
-        shelf.field(KEY, picture(kind, seed=5), "ok")
+        shelf.field(KEY, picture(written, seed=5), "ok")
         for _ in range(2):
             answer = visit.get(f"/samples/{KEY}/fields/3/image")
             assert answer.content == VIEW
