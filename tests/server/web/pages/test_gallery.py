@@ -219,3 +219,20 @@ def test_every_text_that_a_script_says_is_there(language: str) -> None:
     said = set(re.findall(r'\bsay\("([a-z_]+)"', scripts))
     assert len(said) > 12
     assert {key for key in said if f"script.{key}" not in known} == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_help_names_keys_as_they_stand_on_that_languages_keyboard(visit: Any, language: str) -> None:
+    answer = visit.get(f"/samples/{KEY}/gallery", headers={"Accept-Language": language})
+    caps = {
+        key.removeprefix("caps."): words for key, words in texts(language).items() if key.startswith("caps.")
+    }
+    shown = set(re.findall(r"<kbd>(.*?)</kbd>", answer.text))
+    assert {
+        caps["space"],
+        caps["enter"],
+        caps["delete"],
+        f"{caps['shift']} + ←",
+        f"{caps['control']} + A",
+    } <= shown
+    assert (caps["space"] == "Space") == (language == "en")
