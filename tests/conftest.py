@@ -32,9 +32,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """On PostgreSQL leaves out what no choice of a database changes: it asks none, or runs on both kinds anyway."""
     if KIND != "postgresql":
         return
-    chosen = [item for item in items if _runs_on_the_kind_asked_for(item)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
+    config.hook.pytest_deselected(items=[item for item in items if not _runs_on_the_kind_asked_for(item)])
+    items[:] = filter(_runs_on_the_kind_asked_for, items)
 
 
 def _runs_on_the_kind_asked_for(item: pytest.Item) -> bool:
