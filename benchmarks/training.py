@@ -1,6 +1,6 @@
 """Training steps beside those of a DataLoader with worker processes that augments image by image.
 
-Run with `python benchmarks/training.py [--steps N] [--json]`; no images are needed. Both sides train ResNet-24 by the
+Run with `python benchmarks/training.py [--steps N] [--json]`; no images are needed. All sides train ResNet-24 by the
 recipe `robust` on the same drawn crops of 168 pixels, shown at 112: ours changes a batch at a time on the device, the
 other is what one would write oneself, a `Dataset` whose `__getitem__` changes one image by the very same functions,
 with a worker process for each processor. It takes the same step after that; a third side takes the step that torch
