@@ -96,11 +96,12 @@ def as_read(
 
 
 def with_shares(judgement: Judgement, after: Predictions) -> Judgement:
-    """The judgement, with what share of the outer folds' answers its threshold accepts, and how many are right."""
-    found = after.only(after.found)
-    sure = found.confidence >= judgement.accept_above
-    right = float(found.correct[sure].mean()) if sure.any() else None
-    return judgement.model_copy(update={"accepted_accuracy": right, "accepted_share": float(sure.mean())})
+    """The judgement, with what share of the outer folds' leukocytes its threshold accepts, and how many are right."""
+    named = after.only(after.leukocyte)
+    sure = named.confidence >= judgement.accept_above
+    right = float(named.correct[sure].mean()) if sure.any() else None
+    share = float(sure.mean()) if len(named) else None
+    return judgement.model_copy(update={"accepted_accuracy": right, "accepted_share": share})
 
 
 def confusion_by(after: Predictions, judgement: Judgement, measured_on: str, lab: str) -> Confusion | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from leukolens.card import Judgement
 from leukolens.evaluation.predictions import Predictions
 from leukolens.reading.trust import decide
-from leukolens.taxonomy import cell_class, in_order
+from leukolens.taxonomy import in_order
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,11 +45,10 @@ def counted(
     found = predictions.only(predictions.found)
     classes = in_order(set(found.classes))
     place = np.array([classes.index(key) for key in found.classes], dtype=np.int64)
-    leukocyte = np.array([cell_class(key).leukocyte for key in found.classes])
     accepted = [
         decide(dict(zip(found.classes, row.tolist(), strict=True)), judgement, distance)[0] == "accept"
         for row, distance in zip(found.probabilities, away, strict=True)
     ]
-    named = np.array(accepted, dtype=bool) | ~leukocyte[found.predicted]
+    named = np.array(accepted, dtype=bool) | ~found.leukocyte
     answered = np.where(named, place[found.predicted], len(classes))
     return Counted(classes, place[found.truth], answered, found.groups)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from leukolens.errors import DataError
+from leukolens.taxonomy import cell_class
 
 SCHEMA = "leukolens.predictions/1"
 NO_CELL = -1
@@ -76,6 +77,12 @@ class Predictions:
         """(n,), index of the most probable class, the first among equals; ``NO_CELL`` without a cell."""
         best = np.nan_to_num(self.probabilities).argmax(axis=1) if len(self) else np.zeros(0, np.int64)
         return np.where(self.found, best, NO_CELL).astype(np.int64)
+
+    @property
+    def leukocyte(self) -> NDArray[np.bool_]:
+        """(n,), whether the most probable class is a leukocyte; false without a cell."""
+        white = np.array([*(cell_class(key).leukocyte for key in self.classes), False])
+        return np.asarray(white[self.predicted])  # NO_CELL finds the last
 
     @property
     def correct(self) -> NDArray[np.bool_]:

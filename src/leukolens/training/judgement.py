@@ -110,12 +110,12 @@ def judge(recipe: Recipe, parts: Sequence[HeldOut], names: Sequence[str], chosen
             )
         }
     )
-    leukocyte = np.array([cell_class(key).leukocyte for key in recipe.classes])
-    named = leukocyte[predictions.probabilities.argmax(axis=1)]  # whatever else it is, it is not accepted
+    named = predictions.leukocyte  # whatever else it is, it is not accepted
     sure = named & (predictions.confidence >= judgement.accept_above)
     distances = distances_of(parts)
     if distances is not None:
-        judgement = with_limits(judgement, distances, leukocyte[truth], [sample.lab for sample in samples])
+        white = np.array([cell_class(key).leukocyte for key in recipe.classes])[truth]
+        judgement = with_limits(judgement, distances, white, [sample.lab for sample in samples])
         sure &= distances <= (judgement.usual_within or np.inf)
     judgement = judgement.model_copy(
         update={
