@@ -8,39 +8,14 @@ import sys
 import time
 import tracemalloc
 import zlib
-from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
-from numpy.typing import NDArray
+from encoded import HEIGHT, WIDTH, Refusal, saved, smooth_jpeg, tiff
 from PIL import Image, TiffImagePlugin
 
-from leukolens.errors import ImageError
 from leukolens.imaging.decode import LARGEST_FILE, LARGEST_PIXELS, decode
-
-HEIGHT, WIDTH = 24, 40
-
-Refusal = Callable[[Path | bytes], ImageError]
-
-
-def saved(image: Image.Image, kind: str, **options: object) -> bytes:
-    stream = BytesIO()
-    image.save(stream, kind, **options)  # type: ignore[arg-type]
-    return stream.getvalue()
-
-
-def tiff(pixels: NDArray[np.generic], **options: object) -> bytes:
-    stream = BytesIO()
-    tifffile.imwrite(stream, pixels, **options)  # type: ignore[arg-type]
-    return stream.getvalue()
-
-
-def smooth_jpeg(**options: object) -> bytes:
-    ramp = np.linspace(40, 220, WIDTH)[None, :, None] + np.linspace(-30, 30, HEIGHT)[:, None, None]
-    return saved(Image.fromarray(np.repeat(ramp, 3, axis=2).astype(np.uint8)), "JPEG", **options)
 
 
 def test_a_huge_file_is_refused_unread(tmp_path: Path, refusal: Refusal) -> None:

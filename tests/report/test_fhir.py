@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
+from fhir_parts import Resource, resources
 
 from leukolens.errors import ReportError
 from leukolens.report.fhir import document, write_fhir
@@ -19,13 +19,6 @@ from leukolens.report.sample import SampleReport
 
 DRAWN = datetime(2026, 3, 1, 8, 30, tzinfo=timezone(timedelta(hours=1)))
 VARIANTS = ("full", "told", "empty", "nothing")
-
-Resource = dict[str, Any]
-
-
-def resources(content: Resource, kind: str) -> list[Resource]:
-    found = [entry["resource"] for entry in content["entry"]]
-    return [resource for resource in found if resource["resourceType"] == kind]
 
 
 class TestIsFhir:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
+from fhir_parts import Resource, components, resources
 
 from leukolens.differential.counts import ClassCount, Flag, Tally, WhiteCount
 from leukolens.differential.flags import NAMES, flags
@@ -18,27 +19,12 @@ from leukolens.taxonomy import CLASSES
 
 KEYS = [kind.key for kind in CLASSES if kind.leukocyte]
 
-Resource = dict[str, Any]
-
-
-def resources(content: Resource, kind: str) -> list[Resource]:
-    found = [entry["resource"] for entry in content["entry"]]
-    return [resource for resource in found if resource["resourceType"] == kind]
-
 
 def by_code(content: Resource) -> dict[str, Resource]:
     """Observation by its LOINC code, or by its words where it has none."""
     return {
         observation["code"].get("coding", [{"code": observation["code"]["text"]}])[0]["code"]: observation
         for observation in resources(content, "Observation")
-    }
-
-
-def components(observation: Resource) -> dict[str, Any]:
-    """A component's value by its words; empty where it has none."""
-    return {
-        part["code"]["text"]: next(value for key, value in part.items() if key.startswith("value"))
-        for part in observation.get("component", [])
     }
 
 

@@ -6,9 +6,9 @@ import json
 import re
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
+from fhir_parts import Resource, components, resources
 
 from leukolens.errors import ReportError
 from leukolens.report.fhir import document
@@ -33,21 +33,6 @@ CODES = (
 )
 DRAWN = datetime(2026, 3, 1, 8, 30, tzinfo=timezone(timedelta(hours=1)))
 KEYS = [kind.key for kind in CLASSES if kind.leukocyte]
-
-Resource = dict[str, Any]
-
-
-def resources(content: Resource, kind: str) -> list[Resource]:
-    found = [entry["resource"] for entry in content["entry"]]
-    return [resource for resource in found if resource["resourceType"] == kind]
-
-
-def components(observation: Resource) -> dict[str, Any]:
-    """A component's value by its words; empty where it has none."""
-    return {
-        part["code"]["text"]: next(value for key, value in part.items() if key.startswith("value"))
-        for part in observation.get("component", [])
-    }
 
 
 @pytest.fixture(scope="module")
