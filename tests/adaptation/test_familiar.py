@@ -38,7 +38,9 @@ def local_of(features: np.ndarray, labels: list[str]) -> Local:
     )
     truth = np.array([KEYS.index(label) for label in labels])
     groups = tuple(sample.group for sample in samples)
-    return Local(samples, np.zeros((len(labels), 8, 8, 3), np.uint8), features, truth, groups, (), ())
+    return Local(
+        samples, np.zeros((len(labels), 8, 8, 3), np.uint8), features[:, None], truth, groups, (), ()
+    )
 
 
 @pytest.fixture

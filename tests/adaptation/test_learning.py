@@ -32,7 +32,7 @@ class TestLearning:
         asked = cells([0, 1, 2] * 100, rng, STAIN)
         assert share(OLD, *asked) < 0.75
         for memory in (replay, None):
-            learned = learn(OLD, features, truth, np.arange(30), memory, np.random.default_rng(0))
+            learned = learn(OLD, features[:, None], truth, np.arange(30), memory, np.random.default_rng(0))
             assert share(learned.head, *asked) > 0.9
             assert learned.strength in STRENGTHS
 
@@ -40,14 +40,14 @@ class TestLearning:
         rng = np.random.default_rng(1)
         features, truth = cells([0, 1] * 20, rng, STAIN)
         old_lab = cells([0, 1, 2] * 100, rng)
-        learned = learn(OLD, features, truth, np.arange(40), replay, np.random.default_rng(0))
+        learned = learn(OLD, features[:, None], truth, np.arange(40), replay, np.random.default_rng(0))
         assert share(OLD, *old_lab) > 0.99
         assert share(learned.head, *old_lab) > 0.97
 
     def test_without_one_a_class_without_a_cell_keeps_its_weights(self):
         rng = np.random.default_rng(2)
         features, truth = cells([0, 1] * 10, rng, STAIN)
-        head = learn(OLD, features, truth, np.arange(20), None, np.random.default_rng(0)).head
+        head = learn(OLD, features[:, None], truth, np.arange(20), None, np.random.default_rng(0)).head
         np.testing.assert_array_equal(head.weight[2], OLD.weight[2])
         assert head.bias[2] == OLD.bias[2]
         assert not np.array_equal(head.weight[0], OLD.weight[0])
@@ -56,12 +56,40 @@ class TestLearning:
         rng = np.random.default_rng(3)
         features, truth = cells([0, 1] * 20, rng, STAIN)
         absent = cells([2] * 100, rng, STAIN)
-        head = learn(OLD, features, truth, np.arange(40), replay, np.random.default_rng(0)).head
+        head = learn(OLD, features[:, None], truth, np.arange(40), replay, np.random.default_rng(0)).head
         assert share(head, *absent) >= share(OLD, *absent)
+
+    def test_cells_seen_from_more_sides_teach_more(self, replay):
+        asked = cells([0, 1, 2] * 200, np.random.default_rng(4), STAIN, spread=1.2)
+        found = {1: [], 6: []}
+        for draw in range(8):
+            rng = np.random.default_rng(100 + draw)
+            truth = np.array([0, 1, 2] * 4)
+            looks = np.stack([cells(truth, rng, STAIN, spread=1.2)[0] for _ in range(6)], axis=1)
+            for sides, shares in found.items():
+                learned = learn(OLD, looks[:, :sides], truth, np.arange(12), replay, np.random.default_rng(0))
+                shares.append(share(learned.head, *asked))
+        assert np.mean(found[6]) > np.mean(found[1]) + 0.03
+
+    def test_looks_at_a_cell_are_never_torn_apart(self, replay, monkeypatch):
+        asked = []
+        monkeypatch.setattr(
+            "leukolens.adaptation.learning._surprise", lambda head, cells, truth: asked.append(cells) or 0.0
+        )
+        features, truth = cells([0, 1, 2] * 4, np.random.default_rng(6))
+        looks = np.stack([features, features + 100], axis=1)
+        learn(OLD, looks, truth, np.arange(12), replay, np.random.default_rng(0))
+        for fold in asked:
+            first = fold.features[fold.features[:, 0] < 50]
+            np.testing.assert_array_equal(
+                np.sort(first + 100, axis=0), np.sort(fold.features[fold.features[:, 0] > 50], axis=0)
+            )
 
     def test_one_group_alone_can_be_learned_from(self, replay):
         features, truth = cells([0, 1, 2], np.random.default_rng(5))
-        learned = learn(OLD, features, truth, np.zeros(3, np.int64), replay, np.random.default_rng(0))
+        learned = learn(
+            OLD, features[:, None], truth, np.zeros(3, np.int64), replay, np.random.default_rng(0)
+        )
         assert learned.strength == STRENGTHS[0]
         assert np.isfinite(learned.head.weight).all()
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from leukolens.adaptation.local import Local, features_of
+from leukolens.adaptation.local import Local
 from leukolens.adaptation.onnx_head import head_of
 from leukolens.adaptation.outer import Outer
 from leukolens.card import Judgement
@@ -86,7 +86,7 @@ def as_read(
         looks = [before[unsure]], [after[unsure]]
         for number in range(1, parent.sides):
             turned = side_of(local.crops[unsure], number)
-            seen = features_of(reader, turned)
+            seen = local.looks[unsure, number]
             looks[0].append(softmax(old.logits(seen), parent.temperature))
             looks[1].append(softmax(outer.logits(turned, seen, unsure), judgement.temperature))
         for rows, look, needed in zip((before, after), looks, again, strict=True):

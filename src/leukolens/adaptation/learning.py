@@ -38,7 +38,7 @@ class Learned:
 
 def learn(
     old: Head,
-    features: NDArray[np.float32],
+    looks: NDArray[np.float32],
     truth: NDArray[np.int64],
     groups: NDArray[np.int64],
     replay: Replay | None,
@@ -48,31 +48,37 @@ def learn(
 
     Args:
         old: The bundle's own head.
-        features: (n, d), of the laboratory's cells.
+        looks: (n, sides, d), features of the laboratory's cells, each seen from some sides.
         truth: (n,), their classes.
         groups: (n,), what must not be torn apart.
         replay: What the bundle carries of its own cells, if anything.
         rng: Deals the groups.
     """
-    cells = Cells(features, truth, np.ones(len(truth)))
-    folds = deal(truth, groups, INNER_FOLDS, rng)
-    space = space_of(_all_of(cells, replay))
+    sides = looks.shape[1]
+    dealt = deal(truth, groups, INNER_FOLDS, rng)
+    folds, truth = np.repeat(dealt, sides), np.repeat(truth, sides)
+    cells = Cells(looks.reshape(len(truth), -1), truth, np.ones(len(truth)))
+    space = space_of(_all_of(cells, replay, sides))
+
+    def fit(taught: Cells, strength: float) -> Head:
+        return _fit(old, taught, replay, space, strength, sides)
+
     losses = np.zeros(len(STRENGTHS))
     for fold in np.unique(folds):
         taught, asked = cells.only(folds != fold), cells.only(folds == fold)
         if not len(taught):
             continue
         for index, strength in enumerate(STRENGTHS):
-            losses[index] += _surprise(_fit(old, taught, replay, space, strength), asked, truth)
+            losses[index] += _surprise(fit(taught, strength), asked, truth)
     # Equal losses, as without a second group, leave the tightest prior.
     strength = STRENGTHS[int(losses.argmin())]
-    return Learned(_fit(old, cells, replay, space, strength), strength)
+    return Learned(fit(cells, strength), strength)
 
 
-def _fit(old: Head, cells: Cells, replay: Replay | None, space: Space, strength: float) -> Head:
+def _fit(old: Head, cells: Cells, replay: Replay | None, space: Space, strength: float, sides: int) -> Head:
     """A head under one prior; classes without a cell at hand keep what the old head, or the replay, knows."""
     if replay is not None:
-        return fit_head(old, _all_of(cells, replay), space, strength)
+        return fit_head(old, _all_of(cells, replay, sides), space, strength)
     head = fit_head(old, cells, space, strength)
     absent = np.bincount(cells.truth, minlength=len(old.bias)) == 0
     weight, bias = head.weight.copy(), head.bias.copy()
@@ -80,8 +86,8 @@ def _fit(old: Head, cells: Cells, replay: Replay | None, space: Space, strength:
     return Head(weight, bias)
 
 
-def _all_of(cells: Cells, replay: Replay | None) -> Cells:
-    """A laboratory's cells, the replay, and absent classes as they would look here."""
+def _all_of(cells: Cells, replay: Replay | None, sides: int) -> Cells:
+    """A laboratory's cells from all sides, the replay, and absent classes as they would look here."""
     if replay is None:
         return cells
     per_class = np.bincount(replay.truth)
@@ -98,7 +104,7 @@ def _all_of(cells: Cells, replay: Replay | None) -> Cells:
         cells.features[cells.truth == key].mean(axis=0) - replay.features[replay.truth == key].mean(axis=0)
         for key in known
     ]
-    moved = replay.features[absent] + np.mean(shifts, axis=0) * len(cells) / (len(cells) + SHRINK)
+    moved = replay.features[absent] + np.mean(shifts, axis=0) * len(cells) / (len(cells) + SHRINK * sides)
     share = MOVED_WEIGHT * len(cells) / len(present)
     # Features are means of what a rectifier let through: never below 0.
     return beside.beside(Cells(np.maximum(moved, 0), replay.truth[absent], share * even[absent]))

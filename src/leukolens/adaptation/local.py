@@ -16,7 +16,11 @@ from leukolens.datasets.base import Sample, images_in
 from leukolens.datasets.folder import Folder
 from leukolens.errors import DataError, ImageError
 from leukolens.imaging.decode import decode
+from leukolens.reading.inputs import side_of
 from leukolens.reading.reader import Reader
+
+SIDES = 4
+"""That a cell teaches the last layer from, where reading does not look from more: a smear has no up."""
 
 Framed = NDArray[np.uint8] | str | None
 Watch = Callable[[Iterator[Framed], int], Iterable[Framed]]
@@ -29,7 +33,7 @@ class Local:
     Attributes:
         samples: The n samples in which a cell was found.
         crops: uint8 (n, size, size, 3).
-        features: float32 (n, d), what the last layer sees of them.
+        looks: float32 (n, sides, d), what the last layer sees of them, from each side.
         truth: int64 (n,), index into the bundle's classes.
         groups: (n,), what must not be torn apart.
         lost: Samples without a cell; nothing is learned from them, and they count as wrong.
@@ -38,7 +42,7 @@ class Local:
 
     samples: tuple[Sample, ...]
     crops: NDArray[np.uint8]
-    features: NDArray[np.float32]
+    looks: NDArray[np.float32]
     truth: NDArray[np.int64]
     groups: tuple[str, ...]
     lost: tuple[Sample, ...]
@@ -46,6 +50,11 @@ class Local:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """Of the first look, (n, d)."""
+        return self.looks[:, 0]
 
 
 def labelled(reader: Reader, folder: Folder, watch: Watch | None = None) -> Local:
@@ -76,13 +85,13 @@ def labelled(reader: Reader, folder: Folder, watch: Watch | None = None) -> Loca
             "Add a folder with cells of another class: nothing tells classes apart otherwise",
         )
     stacked = np.stack(crops)
-    features = features_of(reader, stacked)
+    looks = looks_of(reader, stacked)
     return Local(
         tuple(found),
         stacked,
-        features,
+        looks,
         np.array([card.classes.index(sample.label) for sample in found], dtype=np.int64),
-        grouped(found, features, reader.threads),
+        grouped(found, looks[:, 0], reader.threads),
         tuple(sample for sample, crop in zip(samples, framed, strict=True) if crop is None),
         tuple(
             f"{named(sample, folder.root)}: {crop}"
@@ -132,6 +141,12 @@ def features_of(reader: Reader, crops: NDArray[np.uint8]) -> NDArray[np.float32]
     pieces = np.array_split(crops, max(1, min(len(crops), 2 * reader.threads)))
     with ThreadPoolExecutor(reader.threads) as pool:
         return np.concatenate(list(pool.map(reader.classifier.features, pieces)))
+
+
+def looks_of(reader: Reader, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What the last layer sees of crops from each side, the first as they are: float32 (n, sides, d)."""
+    sides = max(SIDES, reader.bundle.card.judgement.sides)
+    return np.stack([features_of(reader, side_of(crops, number)) for number in range(sides)], axis=1)
 
 
 def named(sample: Sample, root: Path) -> str:

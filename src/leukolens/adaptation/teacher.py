@@ -21,13 +21,13 @@ class Taught:
 
     Attributes:
         crops: uint8 (n, size, size, 3).
-        features: float32 (n, d), what the parent's last layer sees of them.
+        looks: float32 (n, sides, d), what the parent's last layer sees of them, from each side.
         truth: int64 (n,), index into the bundle's classes.
         groups: int64 (n,), what must not be torn apart.
     """
 
     crops: NDArray[np.uint8]
-    features: NDArray[np.float32]
+    looks: NDArray[np.float32]
     truth: NDArray[np.int64]
     groups: NDArray[np.int64]
 
@@ -36,7 +36,7 @@ class Taught:
 
     def only(self, mask: NDArray[np.bool_]) -> Taught:
         """The cells where ``mask`` is true."""
-        return Taught(self.crops[mask], self.features[mask], self.truth[mask], self.groups[mask])
+        return Taught(self.crops[mask], self.looks[mask], self.truth[mask], self.groups[mask])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +83,7 @@ def head_teacher(old: Head) -> Teacher:
     """
 
     def teach(taught: Taught, replay: Replay | None, rng: np.random.Generator) -> Own:
-        learned = learn(old, taught.features, taught.truth, taught.groups, replay, rng)
+        learned = learn(old, taught.looks, taught.truth, taught.groups, replay, rng)
         return Own(learned.head, learned.strength)
 
     return Teacher("head", FOLDS, teach)
@@ -92,4 +92,4 @@ def head_teacher(old: Head) -> Teacher:
 def all_of(local: Local) -> Taught:
     """A laboratory's cells, to learn from."""
     _, groups = np.unique(np.array(local.groups), return_inverse=True)
-    return Taught(local.crops, local.features, local.truth, groups.astype(np.int64))
+    return Taught(local.crops, local.looks, local.truth, groups.astype(np.int64))

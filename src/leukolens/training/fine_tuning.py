@@ -99,7 +99,7 @@ def _start(
     bundle: Bundle, taught: Taught, replay: Replay | None, rng: np.random.Generator
 ) -> tuple[ResNet, Learned]:
     """The parent's network with the last layer that learns without torch."""
-    learned = learn(head_of(bundle.classifier), taught.features, taught.truth, taught.groups, replay, rng)
+    learned = learn(head_of(bundle.classifier), taught.looks, taught.truth, taught.groups, replay, rng)
     network = network_of(bundle)
     put_head(network, learned.head)
     return network, learned
