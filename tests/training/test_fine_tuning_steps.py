@@ -10,7 +10,7 @@ from leukolens.adaptation.replay import Replay
 from leukolens.models.resnet import Basic, ResNet
 from leukolens.reading.classifier import softmax
 from leukolens.reading.inputs import scaled
-from leukolens.training.fine_tuning_steps import Settings, logits_of, train_on
+from leukolens.training.fine_tuning_steps import Settings, logits_of, quarter_turned, train_on
 
 SIZE, CLASSES = 16, 4
 QUICK = Settings(steps=6, batch=12, replayed=8, rate=1e-3)
@@ -65,6 +65,15 @@ def test_all_layers_move_and_statistics_do_not(network: ResNet, crops: np.ndarra
     for name, value in network.state_dict().items():
         learned = "running" not in name and "tracked" not in name
         assert torch.equal(value, before[name]) != learned, name
+
+
+def test_crops_are_turned_by_every_number_of_quarters(crops: np.ndarray) -> None:
+    turned = quarter_turned(torch.from_numpy(crops), torch.Generator().manual_seed(0)).numpy()
+    quarters = [
+        [turn for turn in range(4) if np.array_equal(after, np.rot90(before, turn))]
+        for before, after in zip(crops, turned, strict=True)
+    ]
+    assert {tuple(found) for found in quarters} == {(0,), (1,), (2,), (3,)}
 
 
 def test_views_are_not_softened_twice(crops: np.ndarray) -> None:

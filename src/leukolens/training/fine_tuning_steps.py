@@ -29,7 +29,7 @@ VIEWS = Augment.model_validate(
         "blur": 0.1,
     }
 )
-"""Modest: the crops have no margin to turn into view, and their stain is the one that is wanted."""
+"""Modest, beside quarter turns: crops have no margin to turn into view, and their stain is the one that is wanted."""
 AT_A_TIME = 32
 
 
@@ -93,7 +93,8 @@ def train_on(
         for group in optimiser.param_groups:
             group["lr"] = rate
         chosen = torch.from_numpy(_even(truth, settings.batch, rng))
-        views = augmented(pixels[chosen], side, VIEWS, draw).contiguous(memory_format=torch.channels_last)
+        shown = quarter_turned(pixels[chosen], draw)
+        views = augmented(shown, side, VIEWS, draw).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=processor_has_bfloat16()):
             logits = network(views)
         loss = -(targets[chosen] * F.log_softmax(logits.float(), 1)).sum(1).mean()
@@ -110,6 +111,12 @@ def train_on(
             torch._foreach_lerp_(parameters, first, min(1.0, rate * settings.pull))
         tick(1)
     network.smooth = softens
+
+
+def quarter_turned(crops: Tensor, draw: torch.Generator) -> Tensor:
+    """Crops (n, size, size, 3), each turned by none, one, two or three quarters: a smear has no up."""
+    turns = torch.randint(4, (len(crops),), generator=draw).tolist()
+    return torch.stack([crop.rot90(turn) for crop, turn in zip(crops, turns, strict=True)])
 
 
 def _targets(
