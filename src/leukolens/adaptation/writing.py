@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,9 +103,11 @@ def _quick(plain: Bundle, parts: Parts, crops: NDArray[np.uint8]) -> tuple[bytes
     named = Classifier(carrying, engine=WHOLE_NUMBERS)
     if named.choice.note:
         return None, vectors
-    expected, said = (
-        own.probabilities(crops).argmax(axis=1) for own in (Classifier(carrying, engine=REFERENCE), named)
-    )
+    with ThreadPoolExecutor() as pool:
+        expected, said = pool.map(
+            lambda own: own.probabilities(crops).argmax(axis=1),
+            (Classifier(carrying, engine=REFERENCE), named),
+        )
     return (carrying.quick if np.array_equal(expected, said) else None), vectors
 
 
