@@ -37,6 +37,19 @@ def test_the_version() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"leukolens {leukolens.__version__}\n", "")
 
 
+@pytest.mark.parametrize(("said", "meant"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "3"}, "3")])
+def test_numpy_multiplies_on_one_thread_unless_told_otherwise(said: dict[str, str], meant: str) -> None:
+    program = (
+        "import atexit, os, sys; sys.argv[1:] = ['--version']; from leukolens.cli.main import main\n"
+        "atexit.register(lambda: print(os.environ['OPENBLAS_NUM_THREADS'], 'numpy' in sys.modules)); main()"
+    )
+    kept = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=kept | said
+    )
+    assert done.stdout.splitlines()[-1] == f"{meant} False"
+
+
 def test_the_version_is_the_installed_one() -> None:
     try:
         installed = importlib.metadata.version("leukolens")

@@ -6,6 +6,7 @@ Every command stands in a file of its own, whose heavy imports wait inside its f
 
 from __future__ import annotations
 
+import os
 import sys
 from io import TextIOWrapper
 from typing import Annotated
@@ -81,6 +82,8 @@ def main() -> None:
     Commands.owns_process = True
     # Threads that read beside each other wait so long for Python's lock; its 5 ms cost a seventh of the speed.
     sys.setswitchinterval(0.0005)
+    # Numpy's products here are small: threads gain them nothing, and beside other work wait for each other for minutes.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         app(prog_name="leukolens")
     except KeyboardInterrupt:
