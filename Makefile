@@ -4,6 +4,7 @@
 PYTHON  ?= python3
 VENV    ?= .venv
 WORKERS ?= 2
+ON_POSTGRESQL ?= tests/server tests/browser/day
 
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
@@ -47,7 +48,7 @@ test-all: $(DEV)  ## every test, the slow ones too, and the server's on PostgreS
 
 test-postgresql: $(DEV)  ## those of the server's tests that choose a database, on a PostgreSQL of their own
 	LEUKOLENS_TEST_DATABASE=postgresql $(ONE_THREAD) $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) \
-		--dist loadfile tests/server tests/browser/day
+		--dist loadfile $(ON_POSTGRESQL)
 
 lint: $(DEV)  ## ruff: style and formatting
 	$(BIN)/ruff check .
