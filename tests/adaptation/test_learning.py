@@ -79,6 +79,7 @@ class TestLearning:
         features, truth = cells([0, 1, 2] * 4, np.random.default_rng(6))
         looks = np.stack([features, features + 100], axis=1)
         learn(OLD, looks, truth, np.arange(12), replay, np.random.default_rng(0))
+        assert len(asked) == 3 * len(STRENGTHS)
         for fold in asked:
             first = fold.features[fold.features[:, 0] < 50]
             np.testing.assert_array_equal(
