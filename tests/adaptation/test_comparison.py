@@ -61,6 +61,17 @@ def test_copies_of_one_photograph_are_one_piece_of_evidence():
     assert together == alone
 
 
+def test_recalls_that_changed_places_are_no_loss():
+    truth = np.repeat([0, 1, 2], 10)
+    right = np.arange(30) % 10
+    old = np.where(right < np.repeat([1, 2, 3], 10), truth, -1)
+    new = np.where(right < np.repeat([3, 2, 1], 10), truth, -1)
+    assert np.mean([0.3, 0.2, 0.1]) < np.mean([0.1, 0.2, 0.3])  # in the last digit
+    found = compare(answers(truth, old), answers(truth, new))
+    assert found.balanced.difference.value == 0
+    assert found.verdict == "no worse"
+
+
 def test_a_class_of_few_groups_has_no_interval_and_cannot_be_called_harmed():
     truth = np.array([0] * 20 + [1] * 20 + [2] * 4)
     old = truth.copy()
