@@ -3,7 +3,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
-from leukolens.adaptation.head import Cells, fit_head, minimise, space_of
+from leukolens.adaptation.head import Cells, Search, minimise, space_of
 from leukolens.adaptation.onnx_head import Head
 
 
@@ -25,7 +25,7 @@ def probabilities(head, features):
 
 
 def test_without_a_prior_it_is_plain_logistic_regression(cells):
-    head = fit_head(OLD, cells, space_of(cells, 1.0), 0.0)
+    head = Search.among(OLD, cells, space_of(cells, 1.0)).head(0.0)
     oracle = LogisticRegression(C=np.inf, tol=1e-10, max_iter=10000)
     oracle.fit(cells.features, cells.truth, sample_weight=cells.weight)
     np.testing.assert_allclose(
@@ -36,7 +36,7 @@ def test_without_a_prior_it_is_plain_logistic_regression(cells):
 @pytest.mark.parametrize("strength", [0.3, 3.0, 30.0])
 def test_with_a_prior_around_nothing_it_is_ridge_logistic_regression(cells, strength):
     space = space_of(cells, 1.0)
-    head = fit_head(Head(np.zeros((3, 4)), np.zeros(3)), cells, space, strength)
+    head = Search.among(Head(np.zeros((3, 4)), np.zeros(3)), cells, space).head(strength)
     # A column of ones makes the oracle's bias one of its drawn weights, as here.
     inputs = np.column_stack([(cells.features - space.mean) / space.deviation, np.ones(120)])
     oracle = LogisticRegression(C=1 / strength, fit_intercept=False, tol=1e-10, max_iter=10000)
@@ -45,11 +45,10 @@ def test_with_a_prior_around_nothing_it_is_ridge_logistic_regression(cells, stre
 
 
 def test_a_tight_prior_leaves_the_old_head_and_a_loose_one_leaves_it_behind(cells):
-    space = space_of(cells, 1.0)
+    search = Search.among(OLD, cells, space_of(cells, 1.0))
+    before = OLD.logits(cells.features)
     apart = [
-        np.abs(
-            fit_head(OLD, cells, space, strength).logits(cells.features) - OLD.logits(cells.features)
-        ).max()
+        np.abs(search.head(strength).logits(cells.features) - before).max()
         for strength in (1e8, 1e3, 10, 0.1)
     ]
     assert apart[0] < 1e-3
@@ -69,7 +68,7 @@ def test_the_space_keeps_the_axes_with_most_of_the_variance():
 
 def test_equal_features_are_no_division_by_zero():
     cells = Cells(np.ones((4, 3)), np.array([0, 1, 0, 1]), np.ones(4))
-    head = fit_head(Head(np.eye(2, 3), np.zeros(2)), cells, space_of(cells), 1.0)
+    head = Search.among(Head(np.eye(2, 3), np.zeros(2)), cells, space_of(cells)).head(1.0)
     assert np.isfinite(head.weight).all()
 
 

@@ -71,6 +71,27 @@ class TestLearning:
                 shares.append(share(learned.head, *asked))
         assert np.mean(found[6]) > np.mean(found[1]) + 0.03
 
+    @pytest.mark.parametrize(
+        ("losses", "chosen"), [([3, 2, 1, 0], 3), ([3, 1, 2, 0], 1), ([1, 2, 0, 0], 0), ([2, 1, 1, 0], 1)]
+    )
+    def test_priors_are_tried_from_the_tightest_until_one_does_no_better(
+        self, replay, monkeypatch, losses, chosen
+    ):
+        said = iter(np.repeat(losses, 3).tolist())
+        monkeypatch.setattr("leukolens.adaptation.learning._surprise", lambda head, cells, truth: next(said))
+        features, truth = cells([0, 1, 2] * 4, np.random.default_rng(6))
+        learned = learn(OLD, features[:, None], truth, np.arange(12), replay, np.random.default_rng(0))
+        assert learned.strength == STRENGTHS[chosen]
+
+    def test_threads_change_nothing(self, replay):
+        features, truth = cells([0, 1, 2] * 10, np.random.default_rng(7), STAIN)
+        one, three = (
+            learn(OLD, features[:, None], truth, np.arange(30), replay, np.random.default_rng(0), threads)
+            for threads in (1, 3)
+        )
+        assert one.strength == three.strength
+        np.testing.assert_array_equal(one.head.weight, three.head.weight)
+
     def test_looks_at_a_cell_are_never_torn_apart(self, replay, monkeypatch):
         asked = []
         monkeypatch.setattr(
@@ -79,7 +100,7 @@ class TestLearning:
         features, truth = cells([0, 1, 2] * 4, np.random.default_rng(6))
         looks = np.stack([features, features + 100], axis=1)
         learn(OLD, looks, truth, np.arange(12), replay, np.random.default_rng(0))
-        assert len(asked) == 3 * len(STRENGTHS)
+        assert len(asked) == 3 * 2  # the second prior does no better: no third
         for fold in asked:
             first = fold.features[fold.features[:, 0] < 50]
             np.testing.assert_array_equal(

@@ -39,9 +39,9 @@ def outer(teacher, reader, local, colour_bundle):
 def test_no_cell_is_answered_by_a_head_that_saw_its_group(teacher, reader, local, monkeypatch):
     taught = []
 
-    def remembering(old, looks, truth, groups, replay, rng):
+    def remembering(old, looks, truth, groups, replay, rng, threads):
         taught.append({row.tobytes() for row in looks.reshape(-1, looks.shape[-1])})
-        return real(old, looks, truth, groups, replay, rng)
+        return real(old, looks, truth, groups, replay, rng, threads)
 
     real = teaching.learn
     monkeypatch.setattr(teaching, "learn", remembering)

@@ -101,7 +101,7 @@ def adapt(
     said = folder.blind()
     local = labelled(reader, folder, watch)
     classes = tuple(card.classes)
-    teacher = teacher or head_teacher(old)
+    teacher = teacher or head_teacher(old, reader.threads)
     rng = np.random.default_rng(seed)
     outer = outer_folds(teacher, reader, local, replay, rng)
     reason = too_few(local.truth, local.groups, classes)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from leukolens.datasets.base import Sample
 from leukolens.datasets.matching import SAME_FIELD, Keypoints, agreement, clusters, keypoints
 from leukolens.evaluation.audit_pairs import at_field_size, copies
-from leukolens.evaluation.audit_survey import gather, look
+from leukolens.evaluation.audit_survey import Seen, gather, seen
 from leukolens.imaging.decode import decode
 
 NEIGHBOURS = 2
@@ -30,8 +30,8 @@ def grouped(samples: Sequence[Sample], features: NDArray[np.float32], threads: i
     """
     names = [sample.path.as_posix() for sample in samples]
     with ThreadPoolExecutor(threads) as pool:
-        photographs = gather(pool.map(look, names, samples, names))
-        points = list(pool.map(_points, samples))
+        images, points = zip(*pool.map(_look, names, samples), strict=True)
+    photographs = gather(images)
     place = {name: index for index, name in enumerate(names)}
     pairs = [(place[pair.seen_a.name], place[pair.seen_b.name]) for pair in copies(photographs)]
     pairs += [pair for pair in _neighbours(features) if _one_cell(points[pair[0]], points[pair[1]])]
@@ -40,8 +40,9 @@ def grouped(samples: Sequence[Sample], features: NDArray[np.float32], threads: i
     return tuple(samples[index].group for index in clusters(len(samples), pairs))
 
 
-def _points(sample: Sample) -> Keypoints:
-    return keypoints(at_field_size(decode(sample.path)))
+def _look(name: str, sample: Sample) -> tuple[Seen, Keypoints]:
+    rgb = decode(sample.path)
+    return seen(rgb, name, sample, name), keypoints(at_field_size(rgb))
 
 
 def _one_cell(a: Keypoints, b: Keypoints) -> bool:

@@ -21,10 +21,11 @@ KEPT = 0.999
 """Share of the features' variance along whose axes a head may move."""
 SMALLEST_DEVIATION = 0.1
 """Of a feature, over the mean of all: one that hardly moves would be blown up otherwise."""
+TOLERANCE = 1e-4
+"""Slope at which a search ends, over that at its start."""
 
 _CURVATURE = 0.15  # of a cell's cross-entropy along its logit, for the length of steps alone
 _MEMORY = 10
-_TOLERANCE = 1e-4
 _MOST_STEPS = 300
 
 
@@ -98,52 +99,78 @@ def space_of(cells: Cells, kept: float = KEPT) -> Space:
     return Space(mean, deviation, axes[:, :count], power[:count])
 
 
-def fit_head(old: Head, cells: Cells, space: Space, strength: float) -> Head:
-    """The most probable head, given cells and a Gaussian prior around the old head.
+@dataclass(frozen=True, slots=True, eq=False)
+class Search:
+    """For the most probable head, given cells and a Gaussian prior around the old head.
 
-    It minimises the weighted sum of the cells' cross-entropies plus half of ``strength`` times the squared distance
-    from the old weights and biases, measured on standardised features.
-
-    Args:
+    Attributes:
         old: Where the prior stands.
         cells: Labelled features.
         space: Where the head may move.
-        strength: Of the prior, 0 and up; 0 is plain logistic regression.
+        places: float64 (n, k + 1), where the cells lie along the space's axes, and a 1.
+        before: float64 (n, classes), what the old head says of them.
     """
-    classes, total = len(old.bias), float(cells.weight.sum())
-    curvature = _CURVATURE * total * np.append(space.power, 1.0) + strength
-    step = 1 / np.sqrt(curvature)
-    inputs = np.column_stack([space.along(cells.features), np.ones(len(cells))]) * step
-    pull = strength * step**2
-    before = old.logits(cells.features)
-    rows = np.arange(len(cells))
 
-    def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        change = flat.reshape(classes, -1)
-        logits = before + inputs @ change.T
-        logits -= logits.max(axis=1, keepdims=True)
-        raised = np.exp(logits)
-        whole = raised.sum(axis=1)
-        value = cells.weight @ (np.log(whole) - logits[rows, cells.truth])
-        raised /= whole[:, None]
-        raised[rows, cells.truth] -= 1
-        slope = (raised * cells.weight[:, None]).T @ inputs + pull * change
-        return float(value + (pull * change**2).sum() / 2), slope.ravel()
+    old: Head
+    cells: Cells
+    space: Space
+    places: NDArray[np.float64]
+    before: NDArray[np.float64]
 
-    change = minimise(objective, np.zeros(classes * inputs.shape[1])).reshape(classes, -1) * step
-    moved = change[:, :-1] @ space.axes.T / space.deviation
-    return Head(old.weight + moved, old.bias + change[:, -1] - moved @ space.mean)
+    @classmethod
+    def among(cls, old: Head, cells: Cells, space: Space) -> Search:
+        """Prepares the search, for any number of priors."""
+        places = np.column_stack([space.along(cells.features), np.ones(len(cells))])
+        return cls(old, cells, space, places, old.logits(cells.features))
+
+    def head(self, strength: float, tolerance: float = TOLERANCE) -> Head:
+        """The head under one prior.
+
+        It minimises the weighted sum of the cells' cross-entropies plus half of ``strength`` times the squared
+        distance from the old weights and biases, measured on standardised features.
+
+        Args:
+            strength: Of the prior, 0 and up; 0 is plain logistic regression.
+            tolerance: As for `minimise`.
+        """
+        cells, space = self.cells, self.space
+        classes, weight = len(self.old.bias), cells.weight
+        curvature = _CURVATURE * float(weight.sum()) * np.append(space.power, 1.0) + strength
+        step = 1 / np.sqrt(curvature)
+        inputs = self.places * step
+        pull = strength * step**2
+        rows = np.arange(len(cells))
+
+        def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            change = flat.reshape(classes, -1)
+            logits = self.before + inputs @ change.T
+            logits -= logits.max(axis=1, keepdims=True)
+            raised = np.exp(logits)
+            whole = raised.sum(axis=1)
+            value = weight @ (np.log(whole) - logits[rows, cells.truth])
+            raised /= whole[:, None]
+            raised[rows, cells.truth] -= 1
+            slope = (raised * weight[:, None]).T @ inputs + pull * change
+            return float(value + (pull * change**2).sum() / 2), slope.ravel()
+
+        start = np.zeros(classes * inputs.shape[1])
+        change = minimise(objective, start, tolerance).reshape(classes, -1) * step
+        moved = change[:, :-1] @ space.axes.T / space.deviation
+        return Head(self.old.weight + moved, self.old.bias + change[:, -1] - moved @ space.mean)
 
 
-def minimise(objective: Objective, start: NDArray[np.float64]) -> NDArray[np.float64]:
+def minimise(
+    objective: Objective, start: NDArray[np.float64], tolerance: float = TOLERANCE
+) -> NDArray[np.float64]:
     """The lowest point of a smooth convex function, by L-BFGS (Nocedal & Wright 2006, algorithm 7.5).
 
     Args:
         objective: Gives a point's value and slope.
         start: Where to begin.
+        tolerance: Slope that is level enough, over the slope at the start.
     """
     point, (value, slope) = start, objective(start)
-    target = _TOLERANCE * max(1.0, float(np.linalg.norm(slope)))
+    target = tolerance * max(1.0, float(np.linalg.norm(slope)))
     memory: list[tuple[NDArray[np.float64], NDArray[np.float64], float]] = []
     for _ in range(_MOST_STEPS):
         if float(np.linalg.norm(slope)) <= target:

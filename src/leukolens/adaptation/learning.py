@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from leukolens.adaptation.head import Cells, Space, fit_head, space_of
+from leukolens.adaptation.head import TOLERANCE, Cells, Search, space_of
 from leukolens.adaptation.onnx_head import Head
 from leukolens.adaptation.replay import Replay
 
 STRENGTHS = (1000.0, 100.0, 10.0, 1.0)
 """Of the prior, tightest first, in cells: what the inner folds choose from."""
+ROUGH = 1e-3
+"""Tolerance of the searches that only choose among them."""
 FOLDS = 5
 INNER_FOLDS = 3
 REPLAY_WEIGHT = 1.0
@@ -43,8 +46,11 @@ def learn(
     groups: NDArray[np.int64],
     replay: Replay | None,
     rng: np.random.Generator,
+    threads: int = 1,
 ) -> Learned:
     """The head that a laboratory's cells give, under the prior that did best on groups it had not learned from.
+
+    Priors are tried from the tightest, until one does no better than the one before.
 
     Args:
         old: The bundle's own head.
@@ -53,6 +59,7 @@ def learn(
         groups: (n,), what must not be torn apart.
         replay: What the bundle carries of its own cells, if anything.
         rng: Deals the groups.
+        threads: How many folds are learned without side by side.
     """
     sides = looks.shape[1]
     dealt = deal(truth, groups, INNER_FOLDS, rng)
@@ -60,29 +67,32 @@ def learn(
     cells = Cells(looks.reshape(len(truth), -1), truth, np.ones(len(truth)))
     space = space_of(_all_of(cells, replay, sides))
 
-    def fit(taught: Cells, strength: float) -> Head:
-        return _fit(old, taught, replay, space, strength, sides)
+    def search(taught: Cells) -> Search:
+        return Search.among(old, _all_of(taught, replay, sides), space)
 
-    losses = np.zeros(len(STRENGTHS))
-    for fold in np.unique(folds):
-        taught, asked = cells.only(folds != fold), cells.only(folds == fold)
-        if not len(taught):
-            continue
-        for index, strength in enumerate(STRENGTHS):
-            losses[index] += _surprise(fit(taught, strength), asked, truth)
-    # Equal losses, as without a second group, leave the tightest prior.
-    strength = STRENGTHS[int(losses.argmin())]
-    return Learned(fit(cells, strength), strength)
+    without = [fold for fold in np.unique(folds).tolist() if (folds != fold).any()]
+    least, best = np.inf, STRENGTHS[0]
+    with ThreadPoolExecutor(threads) as pool:
+        searches = list(pool.map(lambda fold: search(cells.only(folds != fold)), without))
+        for strength in STRENGTHS:
+            heads = pool.map(lambda one, own=strength: _head(one, own, replay, ROUGH), searches)
+            asked = (cells.only(folds == fold) for fold in without)
+            loss = sum(_surprise(head, those, truth) for head, those in zip(heads, asked, strict=True))
+            # Equal losses, as without a second group, leave the tightest prior.
+            if loss >= least:
+                break
+            least, best = loss, strength
+    return Learned(_head(search(cells), best, replay), best)
 
 
-def _fit(old: Head, cells: Cells, replay: Replay | None, space: Space, strength: float, sides: int) -> Head:
+def _head(search: Search, strength: float, replay: Replay | None, tolerance: float = TOLERANCE) -> Head:
     """A head under one prior; classes without a cell at hand keep what the old head, or the replay, knows."""
+    head = search.head(strength, tolerance)
     if replay is not None:
-        return fit_head(old, _all_of(cells, replay, sides), space, strength)
-    head = fit_head(old, cells, space, strength)
-    absent = np.bincount(cells.truth, minlength=len(old.bias)) == 0
+        return head
+    absent = np.bincount(search.cells.truth, minlength=len(head.bias)) == 0
     weight, bias = head.weight.copy(), head.bias.copy()
-    weight[absent], bias[absent] = old.weight[absent], old.bias[absent]
+    weight[absent], bias[absent] = search.old.weight[absent], search.old.bias[absent]
     return Head(weight, bias)
 
 

@@ -75,15 +75,16 @@ class Teacher:
     learn: Learner
 
 
-def head_teacher(old: Head) -> Teacher:
+def head_teacher(old: Head, threads: int = 1) -> Teacher:
     """Teaches the last layer alone, from the parent's features; takes no torch.
 
     Args:
         old: The parent's last layer.
+        threads: To learn on.
     """
 
     def teach(taught: Taught, replay: Replay | None, rng: np.random.Generator) -> Own:
-        learned = learn(old, taught.looks, taught.truth, taught.groups, replay, rng)
+        learned = learn(old, taught.looks, taught.truth, taught.groups, replay, rng, threads)
         return Own(learned.head, learned.strength)
 
     return Teacher("head", FOLDS, teach)

@@ -68,10 +68,17 @@ def look(name: str, sample: Sample, photograph: str) -> Seen:
     except ImageError as error:
         nothing = np.zeros(3 * THUMBNAIL**2, np.float32)
         return Seen(name, sample, photograph, error.reason, "", None, 1.0, nothing)
+    return seen(rgb, name, sample, photograph, find_nucleus(rgb))
+
+
+def seen(
+    rgb: NDArray[np.uint8], name: str, sample: Sample, photograph: str, nucleus: Nucleus | None = None
+) -> Seen:
+    """An image uint8 (height, width, 3) that was read already; its nucleus may be left out."""
     digest = hashlib.blake2b(rgb.tobytes() + repr(rgb.shape).encode(), digest_size=16).hexdigest()
     small = cv2.resize(rgb, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     black = float((small.max(axis=2) < 2 * BLACKEST).mean())
-    return Seen(name, sample, photograph, "", digest, find_nucleus(rgb), black, fingerprint(rgb, THUMBNAIL))
+    return Seen(name, sample, photograph, "", digest, nucleus, black, fingerprint(rgb, THUMBNAIL))
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,8 @@ def _start(
     bundle: Bundle, taught: Taught, replay: Replay | None, rng: np.random.Generator
 ) -> tuple[ResNet, Learned]:
     """The parent's network with the last layer that learns without torch."""
-    learned = learn(head_of(bundle.classifier), taught.looks, taught.truth, taught.groups, replay, rng)
+    head, threads = head_of(bundle.classifier), torch.get_num_threads()
+    learned = learn(head, taught.looks, taught.truth, taught.groups, replay, rng, threads)
     network = network_of(bundle)
     put_head(network, learned.head)
     return network, learned
