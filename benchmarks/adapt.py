@@ -37,6 +37,7 @@ from leukolens.datasets.folder import Folder
 from leukolens.errors import LeukolensError
 from leukolens.evaluation import ledger
 from leukolens.evaluation.answers import ask
+from leukolens.evaluation.calibration import reliability
 from leukolens.evaluation.evaluate import is_held_out
 from leukolens.evaluation.measures import Measure
 from leukolens.evaluation.predictions import Predictions
@@ -116,10 +117,33 @@ def laid_out(samples: Sequence[Sample], root: Path, *, labelled: bool) -> Path:
     return root
 
 
-def answers(bundle: Bundle, samples: Sequence[Sample], classes: Sequence[str], root: Path) -> Predictions:
-    """Answers restricted to the laboratory's classes, an image without a cell wrong."""
-    given = ask(Reader(bundle, threads=2, engine="onnxruntime"), samples, root).predictions
-    return given.restricted(in_order(set(classes)))
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """What a bundle says of images.
+
+    Attributes:
+        predictions: Restricted to the laboratory's classes, an image without a cell wrong.
+        trust: What it accepts of them, as a user meets it among all classes, the share of that which is right, and
+            the expected calibration error of the restricted answers.
+    """
+
+    predictions: Predictions
+    trust: dict[str, float]
+
+
+def said(bundle: Bundle, samples: Sequence[Sample], classes: Sequence[str], root: Path) -> Said:
+    given = ask(Reader(bundle, threads=2, engine="onnxruntime"), samples, root)
+    restricted = given.predictions.restricted(in_order(set(classes)))
+    accepted = np.array([decision == "accept" for decision in given.decisions])
+    right = given.predictions.correct[accepted]
+    return Said(
+        restricted,
+        {
+            "accepted": float(accepted.mean()),
+            "accuracy (accepted)": float(right.mean()) if len(right) else float("nan"),
+            "expected calibration error": reliability(restricted).expected_error,
+        },
+    )
 
 
 Way = Callable[[Reader, Path, Path, int], Adaptation]
@@ -143,7 +167,7 @@ def without_labels(reader: Reader, folder: Path, out: Path, seed: int) -> Adapta
 
 
 def one_draw(
-    bundle: Bundle, dataset: CellDataset, drawn: Draw, seed: int, way: Way, before: Predictions
+    bundle: Bundle, dataset: CellDataset, drawn: Draw, seed: int, way: Way, before: Said
 ) -> dict[str, Any]:
     asked = in_order({sample.label for sample in drawn.asked})
     with TemporaryDirectory(prefix="leukolens-") as scratch:
@@ -157,14 +181,15 @@ def one_draw(
             # What a user would meet: the bundle stays as it is.
             own, refused = bundle, str(error)
         seconds, processor = time.perf_counter() - started, time.process_time() - spent
-        after = answers(own, drawn.asked, asked, dataset.root)
-    found = compare(before, after)
+        after = said(own, drawn.asked, asked, dataset.root)
+    found = compare(before.predictions, after.predictions)
     return {
         "taught": {key: sum(sample.label == key for sample in drawn.taught) for key in asked},
         "asked": len(drawn.asked),
         "seconds": seconds,
         "processor_seconds": processor,
         "refused": refused,
+        "trust": {"before": before.trust, "after": after.trust},
         "figures": figures(found),
         "classes": {
             line.key: {
@@ -205,6 +230,12 @@ def mean_over(draws: Sequence[dict[str, Any]], name: str, part: str) -> dict[str
         values = [one[end] for one in found]
         ends[end] = None if None in values else float(np.mean(values))
     return ends
+
+
+def trusted(draws: Sequence[dict[str, Any]], part: str) -> dict[str, float]:
+    """What is accepted and how sure it sounds, each the mean over the draws in which there is anything."""
+    entries = [one["trust"][part] for one in draws]
+    return {name: float(np.nanmean([entry[name] for entry in entries])) for name in entries[0]}
 
 
 def text(entry: dict[str, float | None], sign: str = "") -> str:
@@ -262,6 +293,8 @@ def entered(
             entry = mean_over(found, name, part)
             value = float(entry["value"] or 0)
             seen.append(ledger.Seen(f"{name} ({words})", value, entry["low"], entry["high"]))
+        for name, value in trusted(found, part).items():
+            seen.append(ledger.Seen(f"{name} ({words})", value))
     card = bundle.card
     look = ledger.Look(
         ledger.code_commit(), card.recipe_sha256, card.seed, bundle.sha256, dataset.name, split
@@ -287,7 +320,7 @@ def main() -> None:
     bundle, dataset = load(options.bundle), open_dataset(options.dataset, data_root(options.data))
     options.out.mkdir(parents=True, exist_ok=True)
     draws, tuned = [], []
-    seen: tuple[tuple[Sample, ...], Predictions] | None = None
+    seen: tuple[tuple[Sample, ...], Said] | None = None
     for seed in range(options.draws):
         rng = np.random.default_rng(seed)
         if dataset.name == "blood-cells":
@@ -300,7 +333,7 @@ def main() -> None:
             drawn = Draw(tuple(drawn.taught[index] for index in order), drawn.asked)
         asked = in_order({sample.label for sample in drawn.asked})
         if seen is None or seen[0] != drawn.asked:  # on blood-cells it is all of TEST, every time
-            seen = drawn.asked, answers(bundle, drawn.asked, asked, dataset.root)
+            seen = drawn.asked, said(bundle, drawn.asked, asked, dataset.root)
         learned = partial(one_draw, bundle, dataset, drawn, seed, before=seen[1])
         draws.append(learned(without_labels if options.unlabelled else by_last_layer))
         if options.fine_tune:
@@ -315,8 +348,20 @@ def main() -> None:
         "fine_tuned": tuned,
     }
     (options.out / "adapt.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
-    print(f"{dataset.name}, mean over {len(draws)} draws; intervals are the draws' own, averaged")
+    show(dataset.name, draws, tuned)
+
+
+def show(name: str, draws: Sequence[dict[str, Any]], tuned: Sequence[dict[str, Any]]) -> None:
+    print(f"{name}, mean over {len(draws)} draws; intervals are the draws' own, averaged")
     print(table(draws, tuned))
+    for words, found, part in (
+        ("before", draws, "before"),
+        ("after", draws, "after"),
+        ("all layers", tuned, "after"),
+    ):
+        if found:
+            shown = ", ".join(f"{figure} {value:.3f}" for figure, value in trusted(found, part).items())
+            print(f"{words}: {shown}")
     for words, found in (("", draws), (" (all layers)", tuned)):
         if found:
             print(f"Seconds on two threads{words}: {seconds_of(found, 'seconds')}")

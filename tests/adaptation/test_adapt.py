@@ -14,6 +14,7 @@ from leukolens.adaptation.normalisation import Norm
 from leukolens.adaptation.normalisation import pack as pack_norms
 from leukolens.adaptation.onnx_head import Head, head_of
 from leukolens.adaptation.onnx_segments import loaded, run, segments
+from leukolens.adaptation.without_labels import DOUBT
 from leukolens.bundle import load, pack, unpack
 from leukolens.datasets.folder import Folder
 from leukolens.errors import BundleError, DataError, LeukolensError
@@ -238,6 +239,7 @@ class TestWithoutLabels:
         new = load(out).card.judgement
         assert (new.accepted_accuracy, new.accepted_share, new.sets) == (None, None, {})
         assert new.accept_above == judgement.accept_above
+        assert new.temperature == DOUBT * judgement.temperature
 
     def test_another_networks_normalisation_is_refused(self, normalised, make_lab, out):
         other = pack_norms({"elsewhere": Norm(np.ones(3, np.float32), np.ones(3, np.float32))})

@@ -1,6 +1,7 @@
 """What cells without labels make of a bundle: their statistics in its normalisation, or in its last features.
 
-Nothing here can say whether answers become better, so what was measured of the parent's is taken out of the card.
+Nothing here can say whether answers become better, so what was measured of the parent's is taken out of the card, and
+its answers are given in a lower voice.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from leukolens.reading.batch_check import check
 from leukolens.reading.choice import REFERENCE
 from leukolens.reading.familiarity import from_bytes
 from leukolens.reading.reader import Reader
+
+DOUBT = 1.6
+"""How many times the parent's temperature fits cells of a laboratory that nothing was learned from (decision 0009)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,5 +111,11 @@ def with_features(parent: Bundle, head: Head, replay: Replay, features: NDArray[
 
 
 def _unmeasured(parent: Bundle) -> Judgement:
-    changes: dict[str, object] = {"sets": {}, "accepted_accuracy": None, "accepted_share": None}
-    return parent.card.judgement.model_copy(update=changes)
+    judgement = parent.card.judgement
+    changes: dict[str, object] = {
+        "temperature": DOUBT * judgement.temperature,
+        "sets": {},
+        "accepted_accuracy": None,
+        "accepted_share": None,
+    }
+    return judgement.model_copy(update=changes)
