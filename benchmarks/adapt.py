@@ -294,7 +294,8 @@ def entered(
             value = float(entry["value"] or 0)
             seen.append(ledger.Seen(f"{name} ({words})", value, entry["low"], entry["high"]))
         for name, value in trusted(found, part).items():
-            seen.append(ledger.Seen(f"{name} ({words})", value))
+            if np.isfinite(value):  # of nothing accepted no share is right
+                seen.append(ledger.Seen(f"{name} ({words})", value))
     card = bundle.card
     look = ledger.Look(
         ledger.code_commit(), card.recipe_sha256, card.seed, bundle.sha256, dataset.name, split
