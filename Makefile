@@ -39,8 +39,8 @@ demo: $(BASE)  ## draw a smear, read it, show drawn against found; needs no data
 
 dev: $(DEV)  ## the development environment, and nothing else
 
-test: $(DEV)  ## the tests: eight minutes on two cores, up to fourteen where they have no AVX-512
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadfile --session-timeout=1200
+test: $(DEV)  ## the tests: eight minutes on two cores, up to sixteen where they have no AVX-512
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -m "not slow" -n $(WORKERS) --dist loadfile --session-timeout=1800
 
 test-all: $(DEV)  ## every test, the slow ones too, and the server's on PostgreSQL
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
